@@ -1,0 +1,121 @@
+"""The networks and latents of the course: plain ``torch.nn`` modules that map z to images and images to logits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+IMAGE_SHAPE = (1, 28, 28)
+
+
+@dataclass(frozen=True)
+class NormalLatent:
+    """Draw z from N(0, I): calling it with n and a random generator gives a tensor (n, latent_dim) on its device.
+
+    Lesson 03.
+    """
+
+    latent_dim: int
+    dtype: torch.dtype = torch.float32
+
+    def __call__(self, n: int, rng: torch.Generator) -> Tensor:
+        return torch.randn(n, self.latent_dim, generator=rng, device=rng.device, dtype=self.dtype)
+
+
+@dataclass(frozen=True)
+class UniformLatent:
+    """Draw z uniformly from [-1, 1): calling it with n and a random generator gives (n, latent_dim) on its device.
+
+    Lesson 04.
+    """
+
+    latent_dim: int
+    dtype: torch.dtype = torch.float32
+
+    def __call__(self, n: int, rng: torch.Generator) -> Tensor:
+        unit = torch.rand(n, self.latent_dim, generator=rng, device=rng.device, dtype=self.dtype)
+        return 2 * unit - 1
+
+
+def mlp(
+    *widths: int,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+    batchnorm: bool = False,
+    dropout: float = 0.0,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> nn.Sequential:
+    """Return linear layers of the given widths, with activation (BatchNorm before, dropout after) between them.
+
+    ``widths`` are at least two positive counts, input first; ``dropout`` is a probability in [0, 1). The weights are
+    PyTorch's default draw for Linear from ``seed`` alone; the global random generator is left as it was. Raises
+    ValueError for other widths or probabilities. Lesson 03.
+    """
+    if len(widths) < 2 or any(not isinstance(w, int) or w < 1 for w in widths):
+        raise ValueError(f"widths must be two or more positive integers (input, hidden ..., output), got {widths}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be a probability in [0, 1), got {dropout}")
+    layers: list[nn.Module] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for n_in, n_out in zip(widths[:-2], widths[1:-1], strict=True):
+            layers += [nn.Linear(n_in, n_out, dtype=dtype)]
+            layers += [nn.BatchNorm1d(n_out, dtype=dtype)] if batchnorm else []
+            layers += [activation()]
+            layers += [nn.Dropout(dropout)] if dropout else []
+        layers += [nn.Linear(widths[-2], widths[-1], dtype=dtype)]
+    return nn.Sequential(*layers)
+
+
+def _image_pair(G: nn.Sequential, D: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
+    return nn.Sequential(*G, nn.Tanh(), nn.Unflatten(1, IMAGE_SHAPE)), nn.Sequential(nn.Flatten(), *D)
+
+
+def textbook_pair(
+    latent_dim: int = 128, *, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return the generator 128-256-512-784 and the discriminator 784-256-1 of the usual first MNIST GAN.
+
+    G maps z (n, latent_dim) to images (n, 1, 28, 28) in [-1, 1]: ReLU, then tanh; 566,800 parameters at 128. D maps
+    images to logits (n, 1): ReLU and dropout 0.3; 201,217 parameters. Lesson 04.
+    """
+    return _image_pair(
+        mlp(latent_dim, 256, 512, 784, seed=seed, dtype=dtype),
+        mlp(784, 256, 1, dropout=0.3, seed=seed + 1, dtype=dtype),
+    )
+
+
+def upgraded_pair(
+    latent_dim: int = 128, *, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return the deeper pair 128-256-512-1024-784 and 784-1024-512-256-1 with LeakyReLU 0.2.
+
+    Shapes and ranges are those of ``textbook_pair``; D has dropout 0.3 after each hidden layer. 1,493,520 and
+    1,460,225 parameters. Lesson 04, exercise 4.
+    """
+    leaky = partial(nn.LeakyReLU, 0.2)
+    return _image_pair(
+        mlp(latent_dim, 256, 512, 1024, 784, activation=leaky, seed=seed, dtype=dtype),
+        mlp(784, 1024, 512, 256, 1, activation=leaky, dropout=0.3, seed=seed + 1, dtype=dtype),
+    )
+
+
+def better_pair(
+    latent_dim: int = 32, *, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return the pair of the course's better recipe: BatchNorm in G 32-256-512-784, a plain D 784-256-128-1.
+
+    Shapes and ranges are those of ``textbook_pair``; D has LeakyReLU 0.2 and no dropout. It is meant for Adam with
+    learning rate 1e-3 and betas (0.0, 0.99), R1 with gamma 0.1 every fourth step and the average of G. Lesson 04.
+    """
+    return _image_pair(
+        mlp(latent_dim, 256, 512, 784, batchnorm=True, seed=seed, dtype=dtype),
+        mlp(784, 256, 128, 1, activation=partial(nn.LeakyReLU, 0.2), seed=seed + 1, dtype=dtype),
+    )
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Return how many numbers the optimizer may change in ``module``. Lesson 04."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)

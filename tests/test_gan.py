@@ -1,0 +1,393 @@
+"""The step: who moves, on how many batches, by which formula, and from which random numbers."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+
+from ganlib import models
+from ganlib.gan import GAN
+from ganlib.training import Minibatches
+
+
+def adam(net, lr=2e-4):
+    return torch.optim.Adam(net.parameters(), lr=lr, betas=(0.5, 0.999))
+
+
+def small_pair(seed=0, dtype=torch.float32):
+    """Dropout in D and BatchNorm in both: all that could leak from one player to the other."""
+    G = models.mlp(3, 8, 8, 2, batchnorm=True, seed=seed, dtype=dtype)
+    D = models.mlp(2, 8, 1, dropout=0.3, batchnorm=True, seed=seed + 1, dtype=dtype)
+    return G, D
+
+
+def small_gan(seed=0, dtype=torch.float32, **settings):
+    G, D = small_pair(seed, dtype)
+    return GAN(G, D, adam(G), adam(D), models.NormalLatent(3, dtype), seed=seed, **settings)
+
+
+def points(seed=0, dtype=torch.float32):
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(99), dtype=dtype)
+    return Minibatches(x, batch_size=16, seed=seed)
+
+
+def copied(net):
+    return {name: value.clone() for name, value in net.state_dict().items()}
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+# ---- against a loop written by hand
+
+
+def plain_loop(G, D, opt_G, opt_D, batches, *, steps, latent_dim, d_steps, gamma, every, largest, seed):
+    """Algorithm 1 with R1 and an average, in nothing but PyTorch, from torch's global generator."""
+    torch.manual_seed(seed)
+    average, updates_D = None, 0
+    for t in range(steps):
+        for _ in range(d_steps):
+            (x,) = next(batches)
+            with torch.no_grad():
+                fake = G(torch.randn(len(x), latent_dim))
+            x.requires_grad_(gamma > 0 and updates_D % every == 0)
+            real_logits = D(x)
+            loss_D = softplus(-real_logits).mean() + softplus(D(fake)).mean()
+            if x.requires_grad:
+                (g,) = torch.autograd.grad(real_logits.sum(), x, create_graph=True)
+                loss_D = loss_D + every * gamma * (g.flatten(1).square().sum(1).mean() / 2)
+            opt_D.zero_grad()
+            loss_D.backward()
+            opt_D.step()
+            updates_D += 1
+        loss_G = softplus(-D(G(torch.randn(len(x), latent_dim)))).mean()
+        opt_G.zero_grad()
+        loss_G.backward()
+        opt_G.step()
+        now = [p.detach().clone() for p in G.parameters()]
+        factor = min(largest, (1 + t) / (10 + t))
+        average = now if average is None else [torch.lerp(a, p, 1 - factor) for a, p in zip(average, now, strict=True)]
+    return average
+
+
+@pytest.mark.parametrize(("d_steps", "gamma", "every"), [(1, 0.0, 1), (1, 0.1, 4), (2, 0.5, 3)])
+def test_step_equals_a_loop_written_by_hand_bit_for_bit(d_steps, gamma, every):
+    images = torch.rand(300, 1, 28, 28, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    pairs = [models.textbook_pair(12, seed=4) for _ in range(2)]
+    (G, D), (hand_G, hand_D) = pairs
+    gan = GAN(G, D, adam(G), adam(D), models.NormalLatent(12), d_steps=d_steps, r1=gamma, r1_every=every,
+              average=0.9, seed=7)  # fmt: skip
+    batches = Minibatches(images, batch_size=32, seed=2)
+    for _ in range(12):
+        gan.step(batches)
+    average = plain_loop(hand_G, hand_D, adam(hand_G), adam(hand_D), Minibatches(images, batch_size=32, seed=2),
+                         steps=12, latent_dim=12, d_steps=d_steps, gamma=gamma, every=every, largest=0.9, seed=7)  # fmt: skip
+    assert equal(copied(G), copied(hand_G))
+    assert equal(copied(D), copied(hand_D))
+    assert all(torch.equal(a, b) for a, b in zip(gan.averaged_G.parameters(), average, strict=True))
+
+
+def test_losses_are_those_of_the_plain_formulas():
+    gan = small_gan()
+    x = next(points())[0]
+    frozen = {p: copied(net) for p, net in (("G", gan.G), ("D", gan.D))}
+    log = gan.step(iter([(x,)]))
+    torch.manual_seed(0)
+    G, D = small_pair()
+    G.load_state_dict(frozen["G"]), D.load_state_dict(frozen["D"])
+    with torch.no_grad():
+        fake = G(torch.randn(16, 3))
+        real_logits, fake_logits = D(x), D(fake)
+    assert log["loss_D"] == softplus(-real_logits).mean() + softplus(fake_logits).mean()
+    assert log["real_prob"] == real_logits.sigmoid().mean()
+    assert log["fake_prob"] == fake_logits.sigmoid().mean()
+    assert log.keys() == {"loss_D", "loss_G", "real_prob", "fake_prob"}
+    assert all(v.ndim == 0 and not v.requires_grad for v in log.values())
+
+
+# ---- mock players
+
+
+class Recorder(nn.Module):
+    """A player with one weight that writes down what it is called with."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(weight))
+        self.calls = []
+
+    def forward(self, x, *y):
+        self.calls.append((x.detach().clone(), *y))
+        return self.weight * x
+
+
+class RecordingSGD(torch.optim.SGD):
+    """Note, at each update, which gradients of the other player are there."""
+
+    def __init__(self, own, other, name, diary):
+        super().__init__(own.parameters(), lr=0.1)
+        self.other, self.name, self.diary = other, name, diary
+
+    def step(self):
+        gradients = [p.grad is not None for p in self.other.parameters()]
+        self.diary.append((self.name, any(gradients)))
+        super().step()
+
+
+def mock_gan(**settings):
+    G, D, diary = Recorder(1.0), Recorder(1.0), []
+    gan = GAN(G, D, RecordingSGD(G, D, "G", diary), RecordingSGD(D, G, "D", diary), models.NormalLatent(1), **settings)
+    return gan, diary
+
+
+@pytest.mark.parametrize("d_steps", [1, 3])
+def test_one_g_update_after_d_steps_d_updates_each_on_a_batch_of_its_own(d_steps):
+    gan, diary = mock_gan(d_steps=d_steps)
+    stream = iter([(torch.full((4, 1), float(i)),) for i in range(10)])
+    gan.step(stream)
+    assert [name for name, _ in diary] == ["D"] * d_steps + ["G"]
+    assert next(stream)[0][0] == d_steps  # batches taken
+    real_seen = [call[0] for call in gan.D.calls[0::2][:d_steps]]
+    assert [x[0].item() for x in real_seen] == list(range(d_steps))
+    assert gan.steps_done == 1
+
+
+def test_no_gradient_reaches_g_in_the_d_update():
+    gan, diary = mock_gan()
+    gan.step(itertools.repeat((torch.ones(4, 1),)))
+    assert diary[0] == ("D", False)  # when D moves, G's gradients are still empty
+
+
+def test_g_update_leaves_no_gradient_on_d():
+    gan, _ = mock_gan()
+    kept = []
+    gan.opt_D.register_step_post_hook(lambda *_: kept.append(gan.D.weight.grad.clone()))
+    gan.step(itertools.repeat((torch.ones(4, 1),)))
+    assert torch.equal(gan.D.weight.grad, kept[0])
+
+
+def test_fresh_noise_for_every_update():
+    gan, _ = mock_gan(d_steps=2)
+    gan.step(itertools.repeat((torch.ones(4, 1),)))
+    noises = [call[0] for call in gan.G.calls]
+    assert len(noises) == 3
+    assert all(not torch.equal(a, b) for a, b in itertools.combinations(noises, 2))
+
+
+@pytest.mark.parametrize("still", ["G", "D"])
+def test_only_the_player_with_a_learning_rate_moves(still):
+    gan = small_gan()
+    getattr(gan, f"opt_{still}").param_groups[0]["lr"] = 0.0
+    parameters = {p: [w.clone() for w in getattr(gan, p).parameters()] for p in "GD"}
+    gan.step(points())
+    moved = {p: [not torch.equal(w, v) for w, v in zip(getattr(gan, p).parameters(), parameters[p], strict=True)]
+             for p in "GD"}  # fmt: skip
+    assert not any(moved[still])
+    assert any(moved["D" if still == "G" else "G"])
+
+
+def test_conditions_reach_both_players():
+    gan, _ = mock_gan()
+    x, y, w = torch.ones(4, 1), torch.arange(4), torch.rand(4, 2)
+    gan.step(iter([(x, y, w)]))
+    assert all(len(call) == 3 and call[1] is y and call[2] is w for call in gan.G.calls + gan.D.calls)
+    gan.sample(4, y, w, seed=0)
+    assert gan.G.calls[-1][1] is y
+
+
+def test_batch_norm_statistics_move_only_with_their_player():
+    gan = small_gan()
+    seen = {}
+    gan.opt_D.register_step_pre_hook(lambda *_: seen.update(G=copied(gan.G), D=copied(gan.D)))
+    gan.opt_G.register_step_pre_hook(lambda *_: seen.update(D_later=copied(gan.D)))
+    before = copied(gan.G)
+    gan.step(points())
+    statistics = [k for k in before if "running" in k or "tracked" in k]
+    assert statistics
+    assert equal(before, seen["G"])  # D's update: nothing of G moved
+    D_statistics = [k for k in seen["D"] if "running" in k or "tracked" in k]
+    assert all(torch.equal(seen["D"][k], seen["D_later"][k]) for k in D_statistics)  # G's update: nothing of D
+    assert all(not torch.equal(before[k], gan.G.state_dict()[k]) for k in statistics)  # G's own update: all of G
+    assert gan.G[1].track_running_stats
+
+
+# ---- R1 and the average
+
+
+def linear_gan(**settings):
+    G, D = models.mlp(2, 2), models.mlp(2, 1)
+    return GAN(G, D, torch.optim.SGD(G.parameters(), lr=0.0), torch.optim.SGD(D.parameters(), lr=0.0),
+               models.NormalLatent(2), **settings)  # fmt: skip
+
+
+def test_r1_adds_gamma_times_the_weights_of_a_linear_d_every_fourth_update():
+    plain, penalised = linear_gan(), linear_gan(r1=0.3, r1_every=4)
+    a, b = points(), points()
+    for step in range(9):
+        plain.step(a), penalised.step(b)
+        extra = penalised.D[0].weight.grad - plain.D[0].weight.grad
+        expected = 4 * 0.3 * plain.D[0].weight if step % 4 == 0 else torch.zeros(1, 2)
+        torch.testing.assert_close(extra, expected.detach().expand_as(extra), atol=1e-6, rtol=1e-5)
+
+
+def test_r1_is_not_part_of_the_logged_loss():
+    a, b = linear_gan(), linear_gan(r1=5.0)
+    assert a.step(points())["loss_D"] == b.step(points())["loss_D"]
+
+
+def test_r1_leaves_the_data_as_they_were():
+    x = torch.ones(4, 2)
+    linear_gan(r1=1.0).step(iter([(x,)]))
+    assert not x.requires_grad
+
+
+def test_average_follows_its_formula_and_copies_buffers():
+    gan = small_gan(average=0.6)
+    batches, expected = points(), None
+    for t in range(15):
+        gan.step(batches)
+        now = [p.detach().double() for p in gan.G.parameters()]
+        decay = min(0.6, (1 + t) / (10 + t))
+        expected = now if t == 0 else [decay * e + (1 - decay) * p for e, p in zip(expected, now, strict=True)]
+    for a, e in zip(gan.averaged_G.parameters(), expected, strict=True):
+        torch.testing.assert_close(a.double(), e, atol=1e-6, rtol=1e-5)
+    assert equal(dict(gan.averaged_G.module.named_buffers()), dict(gan.G.named_buffers()))
+
+
+# ---- randomness
+
+
+def test_two_models_trained_in_turns_give_what_each_gives_alone():
+    def alone(seed):
+        gan, batches = small_gan(seed), points(seed)
+        for _ in range(20):
+            gan.step(batches)
+        return copied(gan.G), copied(gan.D)
+
+    expected = alone(1), alone(2)
+    torch.manual_seed(1234)
+    models_, streams = (small_gan(1), small_gan(2)), (points(1), points(2))
+    for _ in range(20):
+        for gan, batches in zip(models_, streams, strict=True):
+            gan.step(batches)
+            gan.sample(5, seed=3)
+            torch.rand(7)  # somebody draws in between
+    for gan, (G, D) in zip(models_, expected, strict=True):
+        assert equal(copied(gan.G), G)
+        assert equal(copied(gan.D), D)
+
+
+def test_step_and_sample_leave_the_global_generator_alone():
+    gan, batches = small_gan(), points()
+    before = torch.get_rng_state()
+    gan.step(batches)
+    gan.sample(3, seed=0)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_dropout_draws_from_the_models_seed():
+    def d_after(seed):
+        G, D = small_pair(0)
+        gan = GAN(G, D, adam(G), adam(D), lambda n, rng: torch.ones(n, 3), seed=seed)
+        gan.step(points())
+        return copied(gan.D)
+
+    assert equal(d_after(5), d_after(5))
+    assert not equal(d_after(5), d_after(6))
+
+
+@pytest.mark.parametrize("average", [None, 0.9])
+def test_sample_is_reproducible_in_eval_mode_and_restores_the_mode(average):
+    gan, batches = small_gan(average=average), points()
+    gan.step(batches)
+    state = copied(gan.G)
+    a = gan.sample(4, seed=1)
+    assert torch.equal(a, gan.sample(4, seed=1))
+    torch.testing.assert_close(gan.sample(9, seed=1)[0], gan.sample(9, seed=1)[0])
+    assert not torch.equal(a, gan.sample(4, seed=2))
+    assert gan.G.training
+    assert equal(state, copied(gan.G))
+    assert not a.requires_grad
+    gan.G.eval()
+    gan.sample(4, seed=1)
+    assert not gan.G.training
+    raw = gan.sample(4, seed=1, averaged=False)
+    z = models.NormalLatent(3)(4, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(raw, gan.G(z).detach())
+    averaged = gan.averaged_G if average else gan.G
+    torch.testing.assert_close(a, averaged.eval()(z).detach())
+
+
+def test_state_restores_every_bit():
+    gan, batches = small_gan(average=0.9), points()
+    for _ in range(5):
+        gan.step(batches)
+    state, place = copy.deepcopy(gan.state_dict()), batches.state_dict()
+    for _ in range(5):
+        gan.step(batches)
+    other, stream = small_gan(average=0.9), points()
+    other.load_state_dict(state), stream.load_state_dict(place)
+    for _ in range(5):
+        other.step(stream)
+    assert other.steps_done == gan.steps_done == 10
+    assert equal(copied(gan.G), copied(other.G))
+    assert equal(copied(gan.D), copied(other.D))
+    assert equal(copied(gan.averaged_G), copied(other.averaged_G))
+
+
+# ---- it learns, in another dtype and dimension
+
+
+def test_one_dimensional_toy_in_float64_finds_its_target():
+    x = 3 + 0.5 * torch.randn(5000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    leaky = lambda: nn.LeakyReLU(0.2)  # noqa: E731
+    G = models.mlp(2, 32, 32, 1, activation=leaky, seed=0, dtype=torch.float64)
+    D = models.mlp(1, 64, 64, 1, activation=leaky, seed=1, dtype=torch.float64)
+    opt = {"betas": (0.0, 0.99)}
+    gan = GAN(G, D, torch.optim.Adam(G.parameters(), lr=1e-3, **opt), torch.optim.Adam(D.parameters(), lr=3e-3, **opt),
+              models.NormalLatent(2, torch.float64), r1=0.5, average=0.99)  # fmt: skip
+    batches = Minibatches(x, batch_size=256)
+    for _ in range(400):
+        gan.step(batches)
+    samples = gan.sample(5000, seed=0)
+    assert samples.dtype == torch.float64
+    assert abs(samples.mean() - 3) < 0.2
+    assert 0.3 < samples.std() < 0.7
+
+
+@pytest.mark.parametrize("loss", ["minimax", "non-saturating", "least-squares", "hinge"])
+def test_every_loss_can_be_named(loss):
+    log = small_gan(loss=loss).step(points())
+    assert all(v.isfinite() for v in log.values())
+
+
+# ---- what cannot work is refused
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match="loss must be one of minimax, non-saturating, least-squares, hinge, got 'bce'"):
+        small_gan(loss="bce")
+    with pytest.raises(ValueError, match="d_steps must be a whole number of at least 1, got 0"):
+        small_gan(d_steps=0)
+    with pytest.raises(ValueError, match="r1_every must be a whole number of at least 1, got 2.5"):
+        small_gan(r1_every=2.5)
+    with pytest.raises(ValueError, match=r"r1 must be 0 \(no penalty\) or positive, got -1"):
+        small_gan(r1=-1)
+    with pytest.raises(ValueError, match=r"average must be a decay in \(0, 1\).*got 1"):
+        small_gan(average=1.0)
+
+
+def test_each_optimizer_holds_its_own_player():
+    G, D = small_pair()
+    latent = models.NormalLatent(3)
+    with pytest.raises(ValueError, match=r"opt_D must hold the parameters of the discriminator.*optimizer of its own"):
+        GAN(G, D, adam(G), adam(G), latent)
+    both = torch.optim.Adam([*G.parameters(), *D.parameters()])
+    with pytest.raises(ValueError, match="opt_G must hold the parameters of the generator"):
+        GAN(G, D, both, both, latent)
+    with pytest.raises(TypeError, match=r"opt_G must be a torch.optim.Optimizer, got Sequential"):
+        GAN(G, D, G, D, latent)
