@@ -63,7 +63,7 @@ class GAN:
         self.d_steps, self.r1, self.r1_every = d_steps, r1, r1_every
         self.averaged_G: AveragedModel | None = None
         if average is not None:
-            self.averaged_G = AveragedModel(generator, multi_avg_fn=_warmed_up(average)).requires_grad_(False)
+            self.averaged_G = AveragedModel(generator, multi_avg_fn=_warmed_up(average)).requires_grad_(False).eval()
         self.loss_D, self.loss_G = LOSSES[loss]
         self.steps_done = 0
         self.device = next(generator.parameters()).device

@@ -310,10 +310,13 @@ def test_sample_is_reproducible_in_eval_mode_and_restores_the_mode(average):
     torch.testing.assert_close(gan.sample(9, seed=1)[0], gan.sample(9, seed=1)[0])
     assert not torch.equal(a, gan.sample(4, seed=2))
     assert gan.G.training
+    assert gan.averaged_G is None or not gan.averaged_G.training
     assert equal(state, copied(gan.G))
     assert not a.requires_grad
+    gan.sample(4, seed=1, averaged=False)
+    assert gan.G.training
     gan.G.eval()
-    gan.sample(4, seed=1)
+    gan.sample(4, seed=1, averaged=False)
     assert not gan.G.training
     raw = gan.sample(4, seed=1, averaged=False)
     z = models.NormalLatent(3)(4, torch.Generator().manual_seed(1))

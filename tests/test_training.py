@@ -26,6 +26,14 @@ def small(seed=0, lr=1e-3, batch_size=16, data_seed=0, **settings):
     return gan, Minibatches(x, batch_size=batch_size, seed=seed)
 
 
+@pytest.fixture(autouse=True)
+def python_handles_ctrl_c():
+    """A shell starts its background jobs with SIGINT ignored: the tests must not depend on that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def run(gan, batches, until):
     return list(train(gan, batches, until=until, progress=False))
 

@@ -1,0 +1,220 @@
+"""Figures of the lessons: each function takes data and an optional `ax`, and returns the `ax` it drew on."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+if TYPE_CHECKING:
+    import torch
+
+    Images = torch.Tensor | np.ndarray
+
+# One look for each role in every figure: colours of petroff10, which colour-blind readers can tell apart, and
+# a line style and a marker for prints without colour. The generator's curves look like the fakes it makes.
+STYLE: dict[str, dict[str, Any]] = {
+    "real": {"color": "#3f90da", "linestyle": "-", "marker": "o"},
+    "fake": {"color": "#e76300", "linestyle": "--", "marker": "^"},
+    "D": {"color": "#832db6", "linestyle": "-.", "marker": "s"},
+    "D*": {"color": "#717581", "linestyle": ":", "marker": "x"},
+}
+FIXED_POINT: dict[str, Any] = {"color": "#333333", "linestyle": ":", "linewidth": 1.2}
+SIZE = 28  # pixels: every image of the course is 28 x 28
+GAP = 1  # pixels between two images
+GREY, PAPER = 200, 255  # of the gap and of an empty place
+
+
+def tile(images: "Images", columns: int | None = None) -> np.ndarray:
+    """Put images side by side, row by row, into one picture.
+
+    `images`: (N, 1, 28, 28) or (N, 28, 28) floats in [-1, 1]; `columns`: images in a row, by default about
+    sqrt(N). Returns uint8 (height, width). Raises ValueError for other shapes and ranges. Introduced in
+    lesson 04.
+    """
+    pixels = _pixels(images)
+    if columns is None:
+        columns = math.ceil(math.sqrt(len(pixels)))
+    if columns < 1:
+        raise ValueError(f"columns must be 1 or more, got {columns}")
+    # Dark ink on white paper: it prints well, and a thin grey line is enough to part the images.
+    return _sheet(np.round(127.5 * (1 - pixels)).astype(np.uint8), columns, gap=GAP, ground=GREY)
+
+
+def image_grid(
+    images: "Images", ax: Axes | None = None, *, columns: int | None = None, title: str | None = None
+) -> Axes:
+    """Draw images as one grid, dark ink on white.
+
+    `images`, `columns` and errors as in `tile`. Introduced in lesson 04.
+    """
+    return _picture(tile(images, columns), ax, pixels_per_inch=36, title=title)
+
+
+def progress(grids: Sequence["Images"], steps: Sequence[int], ax: Axes | None = None) -> Axes:
+    """Draw the samples of several moments of the training, one block for each, the step number above it.
+
+    `grids`: one batch of images for each moment, equally many, from the same z; `steps`: their step
+    numbers. Raises ValueError when the lengths differ. Introduced in lesson 04.
+    """
+    if len(grids) != len(steps) or not len(steps):
+        raise ValueError(
+            "grids and steps must be equally long and not empty, "
+            f"got {len(grids)} and {len(steps)}: append to both in the same round of the loop"
+        )
+    sizes = sorted({len(images) for images in grids})
+    if len(sizes) > 1:
+        raise ValueError(f"grids must hold equally many images each, got {sizes}: use the same z")
+    label, space = 22, 8  # pixels above a block for its label, and around it
+    blocks = np.stack([np.pad(tile(images), ((label, 0), (0, 0)), constant_values=PAPER) for images in grids])
+    rows = math.ceil(len(steps) / 5)  # five blocks fill the width of a notebook
+    columns = math.ceil(len(steps) / rows)
+    ax = _picture(_sheet(blocks, columns, gap=space, ground=PAPER), ax, pixels_per_inch=50)
+    height, width = blocks.shape[1:]
+    for k, step in enumerate(steps):
+        x, y = space + (k % columns) * (width + space), space + (k // columns) * (height + space)
+        ax.text(x + width / 2, y + label - 5, f"step {step:,}", ha="center", va="bottom", fontsize=10)
+    return ax
+
+
+def losses(
+    history: Mapping[str, Sequence[float]],
+    ax: Axes | None = None,
+    *,
+    fixed_points: bool = True,
+    smooth: int | None = None,
+) -> Axes:
+    """Draw the losses of D and G over the steps, each value pale and a running mean on top.
+
+    `history`: equally long "step", "loss_D" (sum of both means) and "loss_G". `smooth`: values in one
+    running mean, by default a fiftieth of all. `fixed_points` marks the losses at p_g = p and D = 1/2: 2
+    log 2 for D and, with the non-saturating loss, log 2 for G (Goodfellow et al. 2014, section 4.1). Raises
+    ValueError for missing keys and unequal lengths. Introduced in lesson 04.
+    """
+    step, loss_D, loss_G = _series(history, "step", "loss_D", "loss_G")
+    ax = _curves(step, {"loss_D": (loss_D, "D"), "loss_G": (loss_G, "fake")}, ax, smooth)
+    if fixed_points:
+        _fixed_point(ax, 2 * math.log(2), "D: 2 log 2 = 1.386")
+        _fixed_point(ax, math.log(2), "G: log 2 = 0.693")
+    if min(loss_D.min(), loss_G.min()) >= 0:  # G's minimax loss is negative
+        ax.set_ylim(bottom=0)
+    ax.set_ylabel("loss")
+    return ax
+
+
+def probabilities(
+    history: Mapping[str, Sequence[float]], ax: Axes | None = None, *, smooth: int | None = None
+) -> Axes:
+    """Draw the mean of D on real and on fake images over the steps, with the fixed point 1/2.
+
+    `history`: equally long "step", "real_prob" and "fake_prob". `smooth` and errors as in `losses`.
+    Introduced in lesson 04.
+    """
+    step, real, fake = _series(history, "step", "real_prob", "fake_prob")
+    ax = _curves(step, {"D on real images": (real, "real"), "D on fake images": (fake, "fake")}, ax, smooth)
+    _fixed_point(ax, 0.5, "1/2")
+    ax.set_ylim(0, 1)
+    ax.set_ylabel("mean of D")
+    return ax
+
+
+def _pixels(images: "Images") -> np.ndarray:
+    """Images as a float array (N, 28, 28), checked."""
+    array = images.detach().cpu().numpy() if hasattr(images, "detach") else np.asarray(images)
+    if array.ndim not in (3, 4) or array.shape[-2:] != (SIZE, SIZE) or array.shape[1:-2] not in ((), (1,)):
+        raise ValueError(
+            f"images must have shape (N, 1, 28, 28) or (N, 28, 28), got {array.shape}: "
+            "give a flat image its shape with .reshape(-1, 1, 28, 28)"
+        )
+    if not len(array):
+        raise ValueError("images must hold at least one image, got none")
+    low, high = array.min(), array.max()
+    if array.dtype.kind != "f" or low < -1.001 or high > 1.001:
+        raise ValueError(
+            f"images must be floats in [-1, 1], got {array.dtype} from {low:.4g} to {high:.4g}: "
+            "divide pixels of 0 to 255 by 127.5 and subtract 1"
+        )
+    if not np.isfinite(low + high):
+        raise ValueError("images must lie in [-1, 1], got NaN: the training has diverged")
+    return np.clip(array.reshape(-1, SIZE, SIZE), -1, 1)
+
+
+def _sheet(blocks: np.ndarray, columns: int, *, gap: int, ground: int) -> np.ndarray:
+    """Equal blocks (N, h, w) row by row in one array; `ground` shows between them, paper in empty places."""
+    n, height, width = blocks.shape
+    rows = math.ceil(n / columns)
+    sheet = np.full((rows * columns, height + gap, width + gap), ground, np.uint8)
+    sheet[:, gap:, gap:] = PAPER
+    sheet[:n, gap:, gap:] = blocks
+    sheet = sheet.reshape(rows, columns, height + gap, width + gap).swapaxes(1, 2)
+    sheet = sheet.reshape(rows * (height + gap), columns * (width + gap))
+    return np.pad(sheet, ((0, gap), (0, gap)), constant_values=ground)
+
+
+def _picture(sheet: np.ndarray, ax: Axes | None, *, pixels_per_inch: float, title: str | None = None) -> Axes:
+    """One array as one picture: sixty-four axes for sixty-four images would cost a hundred times as much."""
+    if ax is None:
+        height, width = sheet.shape
+        scale = min(1 / pixels_per_inch, 8.5 / width)  # a notebook page is about 9 inches wide
+        ax = _axes((width * scale, height * scale))
+    ax.imshow(sheet, cmap="gray", vmin=0, vmax=255)
+    ax.set_axis_off()
+    if title is not None:
+        ax.set_title(title, fontsize=11)
+    return ax
+
+
+def _axes(inches: tuple[float, float]) -> Axes:
+    return plt.subplots(figsize=inches, layout="constrained")[1]
+
+
+def _series(history: Mapping[str, Sequence[float]], *keys: str) -> list[np.ndarray]:
+    missing = [key for key in keys if key not in history]
+    if missing:
+        raise ValueError(
+            f"history must have the keys {', '.join(keys)}, {', '.join(missing)} not found in "
+            f"{', '.join(history) or 'an empty dict'}"
+        )
+    series = [np.array([float(value) for value in history[key]]) for key in keys]
+    lengths = [len(values) for values in series]
+    if len(set(lengths)) > 1 or not lengths[0]:
+        raise ValueError(
+            f"history must hold equally many values, at least one, under {', '.join(keys)}, "
+            f"got {lengths}: append to each of them in the same round of the loop"
+        )
+    return series
+
+
+def _curves(
+    step: np.ndarray, curves: dict[str, tuple[np.ndarray, str]], ax: Axes | None, smooth: int | None
+) -> Axes:
+    width = max(1, len(step) // 50) if smooth is None else smooth
+    if not 1 <= width <= len(step):
+        raise ValueError(f"smooth must lie between 1 and the {len(step)} values of the history, got {width}")
+    ax = ax or _axes((7, 3.2))
+    window = np.full(width, 1 / width)
+    for name, (values, role) in curves.items():
+        look = {key: STYLE[role][key] for key in ("color", "linestyle")}
+        if width > 1:
+            ax.plot(step, values, color=look["color"], alpha=0.25, linewidth=0.8)
+        ax.plot(np.convolve(step, window, "valid"), np.convolve(values, window, "valid"), label=name, **look)
+    ax.set_xlabel("step" if width == 1 else f"step (lines: mean of {width} values)")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(curves), frameon=False)
+    return ax
+
+
+def _fixed_point(ax: Axes, height: float, label: str) -> None:
+    """A dotted line with its label at its right end, outside the axes, where no curve can cover it."""
+    ax.axhline(height, **FIXED_POINT)
+    ax.annotate(
+        label,
+        (1, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=10,
+        annotation_clip=False,
+    )

@@ -1,0 +1,185 @@
+"""Pictures and sliders of the lessons, each with a sentence beside it; they work with ipywidgets 7 and 8."""
+
+import base64
+import html
+import io
+import math
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from IPython import get_ipython
+from IPython.display import display
+from matplotlib.figure import Figure
+from PIL import Image
+from traitlets import link
+
+from ganlib.claims import say
+from ganlib.plots import tile
+
+ENLARGE = 3  # screen pixels for one pixel of an image
+
+
+def show(thing: Figure | ipywidgets.DOMWidget, caption: str, *, first_frame: bytes | None = None) -> None:
+    """Display a figure or a widget once, and print the sentence that says what is seen.
+
+    `caption`: one sentence made from the data. `first_frame`: the PNG of a widget's first state, shown
+    where there is no kernel. The figure is closed. Raises ValueError for a caption without a full stop and
+    a widget without first frame, TypeError for other things. Used by every lesson.
+    """
+    if not isinstance(caption, str) or not caption.endswith(".") or "\n" in caption:
+        raise ValueError(
+            f"caption must be one sentence that ends with a full stop, got {caption!r}: "
+            "say in words what the picture shows, with its numbers"
+        )
+    # One bundle: the viewer takes the richest form it can, and strict comparisons see the sentence alone.
+    bundle: dict[str, Any] = {"text/plain": caption}
+    if isinstance(thing, Figure):
+        if first_frame is not None:
+            raise ValueError("first_frame is for widgets, got one with a figure: leave it out")
+        drawn, small = io.BytesIO(), io.BytesIO()
+        thing.savefig(drawn, dpi=90, bbox_inches="tight")
+        plt.close(thing)  # the notebook would draw an open figure a second time
+        # A grey picture needs one channel, and a third of the bytes. Matplotlib's version leaves the file, so that an
+        # unchanged figure stays an unchanged file.
+        picture = Image.open(drawn).convert("RGB")
+        red, green, blue = picture.split()
+        (red if red.tobytes() == green.tobytes() == blue.tobytes() else picture).save(
+            small, "PNG", optimize=True
+        )
+        first_frame = small.getvalue()
+    elif isinstance(thing, ipywidgets.DOMWidget):
+        if first_frame is None:
+            raise ValueError("first_frame must be the PNG of the first state, got None: pass view.png")
+        bundle["application/vnd.jupyter.widget-view+json"] = {
+            "version_major": 2,
+            "version_minor": 0,
+            "model_id": thing.model_id,
+        }
+    else:
+        raise TypeError(
+            f"thing must be a matplotlib Figure or a widget, got {type(thing).__name__}: "
+            "pass ax.figure for an axes and view.box for a view"
+        )
+    bundle["image/png"] = base64.b64encode(first_frame).decode()
+    if get_ipython() is not None:  # in a plain program only the sentence is of use
+        display(bundle, raw=True, metadata={"image/png": {"alt": caption}})
+    say(caption)
+
+
+class View:
+    """A grid of images and a sentence under it, replaced in place by `update`; it needs no screen.
+
+    `box` is the widget to show; `picture`, `sentence` and the `controls` by name are its parts. Introduced
+    in lesson 04.
+    """
+
+    def __init__(self, images: torch.Tensor, sentence: str, columns: int):
+        self.columns = columns
+        self.controls: dict[str, Any] = {}
+        self.picture = ipywidgets.Image(format="png")
+        self.sentence = ipywidgets.HTML()
+        self.update(images, sentence)
+        # A box would stretch the picture over the whole width of the cell, and blur it.
+        width = f"{Image.open(io.BytesIO(self.png)).width}px"
+        self.picture.layout = ipywidgets.Layout(width=width, align_self="flex-start")
+        self.box = ipywidgets.VBox([self.picture, self.sentence])
+
+    @property
+    def png(self) -> bytes:
+        """The picture as it is now."""
+        return self.picture.value
+
+    def update(self, images: torch.Tensor, sentence: str) -> None:
+        """Replace the picture and the sentence. `images`: (N, 1, 28, 28) in [-1, 1], the same N each time."""
+        self.picture.value = _png(tile(images, self.columns))
+        self.sentence.value = html.escape(sentence)
+
+
+def live_grid(images: torch.Tensor, sentence: str, *, columns: int = 5) -> View:
+    """A grid that a training loop redraws: `view.update(images, "step 500: ...")`.
+
+    `images`: (N, 1, 28, 28) in [-1, 1]; `sentence` stands under them. Show it with `show(view.box, caption,
+    first_frame=view.png)`. Introduced in lesson 04.
+    """
+    return View(images, sentence, columns)
+
+
+def latent_explorer(
+    sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: int, *, seed: int = 0
+) -> View:
+    """Walk 25 latents from A to B through a generator, and stretch or shrink them, with sliders.
+
+    `sample` maps z (25, latent_dim), standard normal, to images (25, 1, 28, 28) in [-1, 1]. The round path
+    cos(πt/2) A + sin(πt/2) B is standard normal at each t; the straight path (1 - t) A + t B is too short
+    between its ends (White 2016, "Sampling generative networks"). `controls`: "t", "stretch", "path" and
+    "walk on", which makes B the new A. Equal seeds give equal walks. Raises ValueError when `sample` does
+    not return one image for each z. Introduced in lesson 04.
+    """
+    if latent_dim < 1:
+        raise ValueError(f"latent_dim must be 1 or more, got {latent_dim}: pass the length of one z")
+    rng = torch.Generator().manual_seed(seed)
+    t, t_row = _slider("t: A to B", 0.0, 1.0)
+    stretch, stretch_row = _slider("stretch z by", 1.0, 3.0)
+    path = ipywidgets.Dropdown(options=["round", "straight"], description="path")
+    walk_on = ipywidgets.Button(description="walk on: B is the new A", layout=ipywidgets.Layout(width="auto"))
+
+    def fresh() -> tuple[torch.Tensor, torch.Tensor]:
+        z = torch.randn(25, latent_dim, generator=rng)
+        return z, images_of(z)
+
+    def images_of(z: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            images = sample(z)
+        if len(images) != len(z):
+            raise ValueError(
+                f"sample must return one image for each z, {len(z)}, got {len(images)}: "
+                "pass a function of z, not of a number of images"
+            )
+        return images
+
+    def now() -> tuple[torch.Tensor, str]:
+        (z_A, at_A), (z_B, at_B) = ends
+        angle = math.pi / 2 * t.value
+        a, b = (math.cos(angle), math.sin(angle)) if path.value == "round" else (1 - t.value, t.value)
+        z = stretch.value * (a * z_A + b * z_B)
+        images = images_of(z)
+        apart = [float((images - others).abs().mean()) / 2 for others in (at_A, at_B, images.roll(1, 0))]
+        length = float(z.norm(dim=1).mean())
+        return images, (
+            f"At t = {t.value:.2f}, z is {length:.1f} long. The images differ by {apart[0]:.0%} "
+            f"of full contrast from those at A, {apart[1]:.0%} from those at B, "
+            f"{apart[2]:.0%} from each other."
+        )
+
+    def walk(_: Any) -> None:
+        ends[:] = ends[1], fresh()
+        t.value = 0.0
+        view.update(*now())
+
+    ends = [fresh(), fresh()]
+    view = View(*now(), columns=5)
+    view.controls = {"t": t, "stretch": stretch, "path": path, "walk on": walk_on}
+    view.box.children = (t_row, stretch_row, ipywidgets.HBox([path, walk_on]), *view.box.children)
+    for control in (t, stretch, path):
+        control.observe(lambda _: view.update(*now()), "value")
+    walk_on.on_click(walk)
+    return view
+
+
+def _slider(name: str, value: float, maximum: float) -> tuple[ipywidgets.FloatSlider, ipywidgets.HBox]:
+    """A slider, and a row with it and a named number to type: a screen reader finds no name on a slider."""
+    slider = ipywidgets.FloatSlider(value, min=0.0, max=maximum, step=0.05, readout=False)
+    number = ipywidgets.BoundedFloatText(value, min=0.0, max=maximum, step=0.05, description=name)
+    link((slider, "value"), (number, "value"))
+    return slider, ipywidgets.HBox([number, slider])
+
+
+def _png(sheet: np.ndarray) -> bytes:
+    """A grey picture (height, width) as PNG, enlarged with sharp pixels."""
+    file = io.BytesIO()
+    Image.fromarray(sheet.repeat(ENLARGE, 0).repeat(ENLARGE, 1)).save(file, "PNG", compress_level=1)
+    return file.getvalue()

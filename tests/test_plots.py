@@ -1,0 +1,254 @@
+import math
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex
+
+from ganlib import plots
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def images(n):
+    return torch.linspace(-1, 1, n * 784).reshape(n, 1, 28, 28)
+
+
+def history(n=200):
+    step = np.arange(1, n + 1)
+    return {
+        "step": step,
+        "loss_D": 1 + step / n,
+        "loss_G": 2 - step / n,
+        "real_prob": step / n,
+        "fake_prob": 1 - step / n,
+    }
+
+
+def lines(ax, role):
+    return [line for line in ax.lines if to_hex(line.get_color()) == plots.STYLE[role]["color"]]
+
+
+def test_each_image_lies_in_its_place_as_dark_ink_on_white():
+    sheet = plots.tile(images(7), columns=3)
+    assert sheet.shape == (3 * 29 + 1, 3 * 29 + 1)
+    assert sheet.dtype == np.uint8
+    for k, image in enumerate(images(7)):
+        y, x = 1 + 29 * (k // 3), 1 + 29 * (k % 3)
+        expected = np.round((1 - image[0].numpy()) / 2 * 255)
+        np.testing.assert_array_equal(sheet[y : y + 28, x : x + 28], expected)
+    assert (sheet[59:87, 30:58] == 255).all()
+    assert (sheet[59:87, 59:87] == 255).all()
+    for edge in (0, 29, 58, 87):
+        assert (sheet[edge] == plots.GREY).all()
+        assert (sheet[:, edge] == plots.GREY).all()
+
+
+def test_white_is_minus_one_and_black_is_plus_one():
+    assert (plots.tile(-torch.ones(1, 28, 28))[1:-1, 1:-1] == 255).all()
+    assert (plots.tile(torch.ones(1, 28, 28))[1:-1, 1:-1] == 0).all()
+
+
+@pytest.mark.parametrize(("n", "shape"), [(1, (1, 1)), (2, (1, 2)), (5, (2, 3)), (25, (5, 5)), (26, (5, 6))])
+def test_the_grid_is_about_square(n, shape):
+    assert plots.tile(images(n)).shape == tuple(29 * k + 1 for k in shape)
+
+
+def test_every_kind_of_batch_gives_the_same_picture():
+    sheet = plots.tile(images(4))
+    for same in (
+        images(4)[:, 0],
+        images(4).numpy(),
+        images(4).double(),
+        images(4).requires_grad_(),
+        images(4) * 1.0005,
+    ):
+        assert np.abs(plots.tile(same).astype(int) - sheet).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (127.5 * (images(2) + 1), r"floats in \[-1, 1\], got float32 from 0 to 255: divide .* by 127.5"),
+        (torch.zeros(2, 28, 28, dtype=torch.uint8), "got uint8"),
+        (-1.1 * images(2), r"from -1.1 to 1.1"),
+        (torch.full((2, 28, 28), torch.nan), "got NaN: the training has diverged"),
+        (torch.zeros(2, 784), r"got \(2, 784\): give a flat image its shape"),
+        (torch.zeros(28, 28), "have shape"),
+        (torch.zeros(2, 3, 28, 28), "have shape"),
+        (torch.zeros(0, 1, 28, 28), "at least one image"),
+    ],
+)
+def test_bad_images_are_refused_with_the_cause(bad, message):
+    for draw in (plots.tile, plots.image_grid):
+        with pytest.raises(ValueError, match="images must .*" + message):
+            draw(bad)
+
+
+def test_one_nan_among_good_pixels_is_refused():
+    bad = images(2).clone()
+    bad[1, 0, 3, 4] = torch.nan
+    with pytest.raises(ValueError, match="NaN"):
+        plots.tile(bad)
+
+
+def test_columns_must_be_positive():
+    with pytest.raises(ValueError, match="columns must be 1 or more, got 0"):
+        plots.tile(images(2), 0)
+
+
+def test_image_grid_is_one_picture_on_the_ax_it_is_given():
+    _, given = plt.subplots()
+    ax = plots.image_grid(images(64), given, columns=16, title="64 images")
+    assert ax is given
+    assert len(ax.images) == 1
+    assert ax.get_title() == "64 images"
+    np.testing.assert_array_equal(ax.images[0].get_array(), plots.tile(images(64), 16))
+    assert ax.images[0].get_clim() == (0, 255)
+    assert ax.images[0].get_cmap().name == "gray"
+    assert len(plots.image_grid(images(64)).figure.axes) == 1
+
+
+def test_no_figure_is_wider_than_a_page():
+    for ax in (
+        plots.image_grid(images(300), columns=100),
+        plots.progress([images(25)] * 8, range(8)),
+        plots.losses(history()),
+    ):
+        assert ax.figure.get_size_inches()[0] <= 9
+
+
+@pytest.mark.parametrize(("n", "rows", "columns"), [(1, 1, 1), (5, 1, 5), (6, 2, 3), (8, 2, 4)])
+def test_progress_puts_each_block_under_its_step(n, rows, columns):
+    steps = [1000 * k for k in range(n)]
+    grids = [torch.full((4, 1, 28, 28), 2 * k / n - 1) for k in range(n)]
+    ax = plots.progress(grids, steps)
+    sheet = np.asarray(ax.images[0].get_array())
+    assert len(ax.images) == 1
+    assert len(ax.texts) == n
+    assert [text.get_text() for text in ax.texts] == [f"step {step:,}" for step in steps]
+    assert len({text.get_position()[1] for text in ax.texts}) == rows
+    assert len({text.get_position()[0] for text in ax.texts}) == columns
+    for text, grid in zip(ax.texts, grids, strict=True):
+        x, y = (int(v) for v in text.get_position())
+        assert (sheet[y - 15 : y, x - 20 : x + 20] == 255).all()  # the label stands on white
+        block = plots.tile(grid)
+        np.testing.assert_array_equal(sheet[y + 5 : y + 5 + 59, x - 29 : x + 30], block)
+
+
+def test_progress_refuses_lengths_that_differ():
+    with pytest.raises(ValueError, match="equally long and not empty, got 2 and 1:"):
+        plots.progress([images(4)] * 2, [0])
+    with pytest.raises(ValueError, match="equally long and not empty, got 0 and 0:"):
+        plots.progress([], [])
+    with pytest.raises(ValueError, match=r"equally many images each, got \[4, 9\]"):
+        plots.progress([images(4), images(9)], [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("draw", "curves"),
+    [
+        (plots.losses, {"loss_D": "D", "loss_G": "fake"}),
+        (plots.probabilities, {"real_prob": "real", "fake_prob": "fake"}),
+    ],
+)
+def test_each_curve_has_its_values_and_the_look_of_its_role(draw, curves):
+    _, given = plt.subplots()
+    ax = draw(history(), given, smooth=10)
+    assert ax is given
+    for key, role in curves.items():
+        raw, mean = lines(ax, role)
+        np.testing.assert_allclose(raw.get_ydata(), history()[key])
+        np.testing.assert_allclose(raw.get_xdata(), history()["step"])
+        windows = np.lib.stride_tricks.sliding_window_view(history()[key], 10)
+        np.testing.assert_allclose(mean.get_ydata(), windows.mean(1))
+        np.testing.assert_allclose(mean.get_xdata(), np.arange(1, 192) + 4.5)
+        assert mean.get_linestyle() == plots.STYLE[role]["linestyle"]
+        assert raw.get_alpha() < 0.5
+    assert len(ax.get_legend().get_texts()) == 2
+
+
+def test_by_default_a_fiftieth_is_averaged_and_a_short_history_not_at_all():
+    assert [len(line.get_xdata()) for line in lines(plots.losses(history(200)), "D")] == [200, 197]
+    assert [len(line.get_xdata()) for line in lines(plots.losses(history(30)), "D")] == [30]
+
+
+def test_fixed_points_stand_at_their_values_and_say_which_they_are():
+    ax = plots.losses(history())
+    labels = {text.get_text(): text.xy[1] for text in ax.texts}
+    assert labels == {"D: 2 log 2 = 1.386": math.log(4), "G: log 2 = 0.693": math.log(2)}
+    heights = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == ":"]
+    assert heights == [math.log(4), math.log(2)]
+    assert not plots.losses(history(), fixed_points=False).texts
+    ax = plots.probabilities(history())
+    assert [(text.get_text(), text.xy[1]) for text in ax.texts] == [("1/2", 0.5)]
+    assert ax.get_ylim() == (0, 1)
+
+
+def test_negative_losses_stay_in_the_picture():
+    minimax = {**history(), "loss_G": -history()["loss_G"]}
+    assert plots.losses(minimax).get_ylim()[0] < -1.9
+    assert plots.losses(history()).get_ylim()[0] == 0
+
+
+def test_a_history_of_tensors_is_drawn_too():
+    ax = plots.losses({key: [torch.tensor(float(v)) for v in values] for key, values in history(20).items()})
+    np.testing.assert_allclose(lines(ax, "D")[0].get_ydata(), history(20)["loss_D"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"step": [1], "loss_D": [1]}, "loss_G not found in step, loss_D"),
+        ({}, "an empty dict"),
+        ({"step": [1, 2], "loss_D": [1, 2], "loss_G": [1]}, r"got \[2, 2, 1\]"),
+        ({"step": [], "loss_D": [], "loss_G": []}, r"got \[0, 0, 0\]"),
+    ],
+)
+def test_a_bad_history_is_refused_with_the_cause(bad, message):
+    with pytest.raises(ValueError, match="history must have|history must hold") as error:
+        plots.losses(bad)
+    assert error.match(message)
+
+
+@pytest.mark.parametrize("smooth", [0, -1, 31])
+def test_smooth_must_fit_the_history(smooth):
+    with pytest.raises(ValueError, match="smooth must lie between 1 and the 30 values"):
+        plots.losses(history(30), smooth=smooth)
+
+
+def test_each_role_has_a_look_of_its_own():
+    for part in ("color", "linestyle", "marker"):
+        assert len({look[part] for look in plots.STYLE.values()}) == len(plots.STYLE) == 4
+    petroff10 = plt.style.library["petroff10"]["axes.prop_cycle"].by_key()["color"]
+    assert {look["color"] for look in plots.STYLE.values()} <= set(petroff10)
+
+
+def test_drawing_uses_no_random_numbers():
+    torch.manual_seed(0)
+    np.random.seed(0)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    plots.progress([images(4)] * 2, [0, 1])
+    plots.losses(history())
+    plots.probabilities(history())
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()
+
+
+def test_every_text_can_be_read():
+    for ax in (
+        plots.losses(history()),
+        plots.probabilities(history()),
+        plots.progress([images(4)], [0]),
+        plots.image_grid(images(4), title="four"),
+    ):
+        texts = [text for text in ax.figure.findobj(matplotlib.text.Text) if text.get_text().strip()]
+        assert texts
+        assert min(text.get_fontsize() for text in texts) >= 9
+        assert all(text.get_text().isascii() or "−" in text.get_text() for text in texts)
