@@ -28,8 +28,7 @@ def claim(text: str, ok: Any, measured: Any = None, *, expected: Any = None, why
     truth = _item(ok)
     if not isinstance(truth, bool):
         raise TypeError(
-            f"ok must be one bool, got {type(ok).__name__} {ok!r}: "
-            "write a comparison, and reduce an array with .all()"
+            f"ok must be one bool, got {type(ok).__name__} {ok!r}: write a comparison, and reduce an array with .all()"
         )
     value = _item(measured)
     if truth and isinstance(value, float) and math.isnan(value):
@@ -78,8 +77,7 @@ def _short(value: Any) -> str:
         return f"{value:.3g}"
     if isinstance(value, str) and ("(" in value or "\n" in value):
         raise ValueError(
-            f"measured and expected must be one line without '(', got {value!r}: "
-            "they stand in brackets themselves"
+            f"measured and expected must be one line without '(', got {value!r}: they stand in brackets themselves"
         )
     if isinstance(value, (int, str)):
         return str(value)

@@ -104,9 +104,7 @@ def losses(
     return ax
 
 
-def probabilities(
-    history: Mapping[str, Sequence[float]], ax: Axes | None = None, *, smooth: int | None = None
-) -> Axes:
+def probabilities(history: Mapping[str, Sequence[float]], ax: Axes | None = None, *, smooth: int | None = None) -> Axes:
     """Draw the mean of D on real and on fake images over the steps, with the fixed point 1/2.
 
     `history`: equally long "step", "real_prob" and "fake_prob". `smooth` and errors as in `losses`.
@@ -187,9 +185,7 @@ def _series(history: Mapping[str, Sequence[float]], *keys: str) -> list[np.ndarr
     return series
 
 
-def _curves(
-    step: np.ndarray, curves: dict[str, tuple[np.ndarray, str]], ax: Axes | None, smooth: int | None
-) -> Axes:
+def _curves(step: np.ndarray, curves: dict[str, tuple[np.ndarray, str]], ax: Axes | None, smooth: int | None) -> Axes:
     width = max(1, len(step) // 50) if smooth is None else smooth
     if not 1 <= width <= len(step):
         raise ValueError(f"smooth must lie between 1 and the {len(step)} values of the history, got {width}")

@@ -168,7 +168,7 @@ def save(path: str | os.PathLike[str], model: Model, batches: Any = None) -> Non
         "batches": batches.state_dict() if hasattr(batches, "state_dict") else None,
     }
     if not all(t.isfinite().all() for t in _tensors(state["model"])):
-        raise ValueError(f"model must have finite weights to be saved, got NaN or infinity at step {model.steps_done:,}")
+        raise ValueError(f"model must have finite weights to be saved, got NaN or inf at step {model.steps_done:,}")
     path.parent.mkdir(parents=True, exist_ok=True)
     new, old = path.with_name(path.name + ".new"), path.with_name(path.name + ".old")
     try:
@@ -207,9 +207,8 @@ def load(path: str | os.PathLike[str], model: Model, batches: Any = None) -> Non
         if settings.get(name) != here.get(name)
     ]
     if differences:
-        raise ValueError(
-            f"model and batches must be built as those saved in {path}, got other settings:\n  " + "\n  ".join(differences)
-        )
+        what = f"model and batches must be built as those saved in {path}, got other settings:"
+        raise ValueError("\n  ".join([what, *differences]))
     model.load_state_dict(model_state)
     if batches_state is not None:
         batches.load_state_dict(batches_state)
@@ -236,4 +235,4 @@ def _tensors(state: Any) -> Iterator[Tensor]:
 def _fingerprint(t: Tensor) -> int:
     """A check sum of about 64 rows: enough to notice that a checkpoint meets other data."""
     rows = t[:: max(1, len(t) // 64)].contiguous().cpu()
-    return zlib.crc32(rows.view(torch.uint8).numpy())
+    return zlib.crc32(rows.numpy().tobytes())

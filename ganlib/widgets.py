@@ -47,9 +47,7 @@ def show(thing: Figure | ipywidgets.DOMWidget, caption: str, *, first_frame: byt
         # unchanged figure stays an unchanged file.
         picture = Image.open(drawn).convert("RGB")
         red, green, blue = picture.split()
-        (red if red.tobytes() == green.tobytes() == blue.tobytes() else picture).save(
-            small, "PNG", optimize=True
-        )
+        (red if red.tobytes() == green.tobytes() == blue.tobytes() else picture).save(small, "PNG", optimize=True)
         first_frame = small.getvalue()
     elif isinstance(thing, ipywidgets.DOMWidget):
         if first_frame is None:
@@ -108,9 +106,7 @@ def live_grid(images: torch.Tensor, sentence: str, *, columns: int = 5) -> View:
     return View(images, sentence, columns)
 
 
-def latent_explorer(
-    sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: int, *, seed: int = 0
-) -> View:
+def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: int, *, seed: int = 0) -> View:
     """Walk 25 latents from A to B through a generator, and stretch or shrink them, with sliders.
 
     `sample` maps z (25, latent_dim), standard normal, to images (25, 1, 28, 28) in [-1, 1]. The round path

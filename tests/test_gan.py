@@ -84,8 +84,9 @@ def test_step_equals_a_loop_written_by_hand_bit_for_bit(d_steps, gamma, every):
     batches = Minibatches(images, batch_size=32, seed=2)
     for _ in range(12):
         gan.step(batches)
-    average = plain_loop(hand_G, hand_D, adam(hand_G), adam(hand_D), Minibatches(images, batch_size=32, seed=2),
-                         steps=12, latent_dim=12, d_steps=d_steps, gamma=gamma, every=every, largest=0.9, seed=7)  # fmt: skip
+    stream = Minibatches(images, batch_size=32, seed=2)
+    settings = {"d_steps": d_steps, "gamma": gamma, "every": every, "largest": 0.9, "seed": 7}
+    average = plain_loop(hand_G, hand_D, adam(hand_G), adam(hand_D), stream, steps=12, latent_dim=12, **settings)
     assert equal(copied(G), copied(hand_G))
     assert equal(copied(D), copied(hand_D))
     assert all(torch.equal(a, b) for a, b in zip(gan.averaged_G.parameters(), average, strict=True))
@@ -372,7 +373,7 @@ def test_every_loss_can_be_named(loss):
 
 
 def test_settings_are_checked():
-    with pytest.raises(ValueError, match="loss must be one of minimax, non-saturating, least-squares, hinge, got 'bce'"):
+    with pytest.raises(ValueError, match="loss must be one of minimax, non-saturating, .*, got 'bce'"):
         small_gan(loss="bce")
     with pytest.raises(ValueError, match="d_steps must be a whole number of at least 1, got 0"):
         small_gan(d_steps=0)

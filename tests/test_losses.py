@@ -85,12 +85,13 @@ def test_fixed_points():
 
 
 def test_table_names_the_pairs():
-    assert losses.LOSSES == {
+    expected = {
         "minimax": (losses.minimax_D, losses.minimax_G),
         "non-saturating": (losses.minimax_D, losses.non_saturating_G),
         "least-squares": (losses.least_squares_D, losses.least_squares_G),
         "hinge": (losses.hinge_D, losses.hinge_G),
     }
+    assert expected == losses.LOSSES
 
 
 def test_r1_of_a_linear_discriminator_is_half_its_squared_weights():

@@ -273,7 +273,9 @@ def test_a_checkpoint_cut_off_is_refused_and_the_one_before_is_there(tmp_path):
         path.write_bytes(whole[: int(part * len(whole))])
         other = small()
         before = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in flat(other[0].state_dict()).items()}
-        with pytest.raises(ValueError, match=r"gan\.pt, which is cut off or damaged; the one before it is .*gan\.pt\.previous"):
+        with pytest.raises(
+            ValueError, match=r"gan\.pt, which is cut off or damaged; the one before .*gan\.pt\.previous"
+        ):
             load(path, *other)
         assert same(before, flat(other[0].state_dict()))
     other, stream = small()
@@ -332,7 +334,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     run(gan, batches, 3)
     with torch.no_grad():
         gan.D[0].weight[0, 0] = float("nan")
-    with pytest.raises(ValueError, match="model must have finite weights to be saved, got NaN or infinity at step 3"):
+    with pytest.raises(ValueError, match="model must have finite weights to be saved, got NaN or inf at step 3"):
         save(tmp_path / "gan.pt", gan, batches)
     assert list(tmp_path.iterdir()) == []
 
