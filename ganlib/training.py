@@ -67,7 +67,7 @@ class Minibatches:
             self._shuffle()
         rows = self._order[self._position : self._position + self.batch_size]
         self._position += self.batch_size
-        return tuple(t[rows] for t in self.tensors)
+        return tuple(t.index_select(0, rows) for t in self.tensors)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place in the stream of minibatches. Lesson 04."""
