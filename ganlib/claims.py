@@ -47,6 +47,23 @@ def claim(text: str, ok: Any, measured: Any = None, *, expected: Any = None, why
     say(line)
 
 
+def guess(mine: Any, measured: Any) -> None:
+    """Print a reader's guess beside what was measured, and whether they agree; None is no guess. Used by every lesson.
+
+    Numbers agree within a tenth of what was measured; anything else must be equal.
+    """
+    value = _item(measured)
+    shown = f"{value:,}" if type(value) is int else str(value)
+    if mine is None:
+        say(f"your guess: none yet, measured: {shown}")
+        return
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        right = isinstance(mine, (int, float)) and abs(mine - value) <= 0.1 * abs(value)
+    else:
+        right = mine == value
+    say(f"your guess: {mine}, measured: {shown}: {'right' if right else 'not quite'}")
+
+
 def say(text: str) -> None:
     """Print `text`, with plain letters for signs that the output's encoding lacks. Used by every lesson."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"

@@ -72,8 +72,8 @@ class GAN:
         self.settings: dict[str, Any] = {
             "generator": _describe(generator),
             "discriminator": _describe(discriminator),
-            "opt_G": f"{type(opt_G).__name__}({opt_G.defaults})",
-            "opt_D": f"{type(opt_D).__name__}({opt_D.defaults})",
+            **_settings("opt_G", opt_G),
+            **_settings("opt_D", opt_D),
             "latent": getattr(latent, "__qualname__", repr(latent)),
             "loss": loss,
             "d_steps": d_steps,
@@ -126,21 +126,25 @@ class GAN:
         real_logits, fake_logits = self.D(x, *y), self.D(fake, *y)
         return self.loss_D(real_logits, fake_logits), real_logits, fake_logits
 
-    @torch.no_grad()
     def sample(self, n: int, *y: Tensor, seed: int, averaged: bool = True) -> Tensor:
-        """Return n samples (n, ...) made from the noise of ``seed``, without a trace on the training.
+        """Return n samples (n, ...) made from the noise of ``seed``, without a trace on the training. Lesson 04."""
+        with _lent(torch.Generator(self.device).manual_seed(seed).get_state(), self.device) as rng:
+            return self.generate(self.latent(n, rng), *y, averaged=averaged)
+
+    @torch.no_grad()
+    def generate(self, z: Tensor, *y: Tensor, averaged: bool = True) -> Tensor:
+        """Return the samples (n, ...) that G makes of ``z`` (n, latent_dim).
 
         G runs in eval mode: BatchNorm uses its running statistics, dropout rests; the mode is restored. With
         ``averaged`` the average of G's weights is used where the model keeps one. Lesson 04.
         """
         G = self.averaged_G if averaged and self.averaged_G is not None else self.G
-        was_training = self.G.training
+        was_training = G.training
         G.eval()
         try:
-            with _lent(torch.Generator(self.device).manual_seed(seed).get_state(), self.device) as rng:
-                return G(self.latent(n, rng), *y)
+            return G(z.to(self.device), *y)
         finally:
-            self.G.train(was_training)
+            G.train(was_training)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next step depends on, as tensors and plain values. Lesson 04."""
@@ -182,6 +186,10 @@ def _check_optimizer(name: str, optimizer: torch.optim.Optimizer, role: str, own
 
 def _describe(network: nn.Module) -> str:
     return f"{' '.join(str(network).split())}, {next(network.parameters()).dtype}"
+
+
+def _settings(name: str, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    return {name: type(optimizer).__name__, **{f"{name}.{key}": value for key, value in optimizer.defaults.items()}}
 
 
 def _warmed_up(largest: float) -> Callable[[Any, Any, Any], None]:

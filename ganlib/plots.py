@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     Images = torch.Tensor | np.ndarray
 
+History = Sequence[Mapping[str, Any]]  # what a training loop appends: {"step": step, **log}
+
 # One look for each role in every figure: colours of petroff10, which colour-blind readers can tell apart, and
 # a line style and a marker for prints without colour. The generator's curves look like the fakes it makes.
 STYLE: dict[str, dict[str, Any]] = {
@@ -80,7 +82,7 @@ def progress(grids: Sequence["Images"], steps: Sequence[int], ax: Axes | None = 
 
 
 def losses(
-    history: Mapping[str, Sequence[float]],
+    history: History,
     ax: Axes | None = None,
     *,
     fixed_points: bool = True,
@@ -88,10 +90,10 @@ def losses(
 ) -> Axes:
     """Draw the losses of D and G over the steps, each value pale and a running mean on top.
 
-    `history`: equally long "step", "loss_D" (sum of both means) and "loss_G". `smooth`: values in one
-    running mean, by default a fiftieth of all. `fixed_points` marks the losses at p_g = p and D = 1/2: 2
-    log 2 for D and, with the non-saturating loss, log 2 for G (Goodfellow et al. 2014, section 4.1). Raises
-    ValueError for missing keys and unequal lengths. Introduced in lesson 04.
+    `history`: a record with "step", "loss_D" (sum of both means) and "loss_G" for each step. `smooth`: values in one
+    running mean, by default a fiftieth of all. `fixed_points` marks the losses at p_g = p and D = 1/2: 2 log 2 for D
+    and, with the non-saturating loss, log 2 for G (Goodfellow et al. 2014, section 4.1). Raises ValueError for missing
+    keys and an empty history. Introduced in lesson 04.
     """
     step, loss_D, loss_G = _series(history, "step", "loss_D", "loss_G")
     ax = _curves(step, {"loss_D": (loss_D, "D"), "loss_G": (loss_G, "fake")}, ax, smooth)
@@ -104,10 +106,10 @@ def losses(
     return ax
 
 
-def probabilities(history: Mapping[str, Sequence[float]], ax: Axes | None = None, *, smooth: int | None = None) -> Axes:
+def probabilities(history: History, ax: Axes | None = None, *, smooth: int | None = None) -> Axes:
     """Draw the mean of D on real and on fake images over the steps, with the fixed point 1/2.
 
-    `history`: equally long "step", "real_prob" and "fake_prob". `smooth` and errors as in `losses`.
+    `history`: a record with "step", "real_prob" and "fake_prob" for each step. `smooth` and errors as in `losses`.
     Introduced in lesson 04.
     """
     step, real, fake = _series(history, "step", "real_prob", "fake_prob")
@@ -168,21 +170,16 @@ def _axes(inches: tuple[float, float]) -> Axes:
     return plt.subplots(figsize=inches, layout="constrained")[1]
 
 
-def _series(history: Mapping[str, Sequence[float]], *keys: str) -> list[np.ndarray]:
-    missing = [key for key in keys if key not in history]
+def _series(history: History, *keys: str) -> list[np.ndarray]:
+    if not history:
+        raise ValueError("history must hold a record of at least one step, got none: run the training cell first")
+    missing = [key for key in keys if key not in history[0]]
     if missing:
         raise ValueError(
-            f"history must have the keys {', '.join(keys)}, {', '.join(missing)} not found in "
-            f"{', '.join(history) or 'an empty dict'}"
+            f"history must hold records with {', '.join(keys)}, {', '.join(missing)} not found among "
+            f'{", ".join(history[0])}: append {{"step": step, **log}} in the loop'
         )
-    series = [np.array([float(value) for value in history[key]]) for key in keys]
-    lengths = [len(values) for values in series]
-    if len(set(lengths)) > 1 or not lengths[0]:
-        raise ValueError(
-            f"history must hold equally many values, at least one, under {', '.join(keys)}, "
-            f"got {lengths}: append to each of them in the same round of the loop"
-        )
-    return series
+    return [np.array([float(record[key]) for record in history]) for key in keys]
 
 
 def _curves(step: np.ndarray, curves: dict[str, tuple[np.ndarray, str]], ax: Axes | None, smooth: int | None) -> Axes:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib.claims import claim
+from ganlib.claims import claim, guess
 
 
 def printed(capsys, *args, **kwargs):
@@ -130,3 +130,20 @@ def test_signs_that_the_console_lacks_become_plain_letters(encoding, expected):
     )
     assert run.stderr == b""
     assert run.stdout.decode(encoding).splitlines() == expected
+
+
+@pytest.mark.parametrize(
+    ("mine", "measured", "said"),
+    [
+        (None, 566_800, "your guess: none yet, measured: 566,800"),
+        (550_000, 566_800, "your guess: 550000, measured: 566,800: right"),
+        (100_000, 566_800, "your guess: 100000, measured: 566,800: not quite"),
+        ("a lot", 566_800, "your guess: a lot, measured: 566,800: not quite"),
+        (True, False, "your guess: True, measured: False: not quite"),
+        (False, False, "your guess: False, measured: False: right"),
+        ("lower", "higher", "your guess: lower, measured: higher: not quite"),
+    ],
+)
+def test_a_guess_stands_beside_the_measurement(mine, measured, said, capsys):
+    guess(mine, measured)
+    assert capsys.readouterr().out == said + "\n"

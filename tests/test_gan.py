@@ -324,6 +324,8 @@ def test_sample_is_reproducible_in_eval_mode_and_restores_the_mode(average):
     torch.testing.assert_close(raw, gan.G(z).detach())
     averaged = gan.averaged_G if average else gan.G
     torch.testing.assert_close(a, averaged.eval()(z).detach())
+    assert torch.equal(a, gan.generate(z))
+    assert torch.equal(raw, gan.generate(z, averaged=False))
 
 
 def test_state_restores_every_bit():

@@ -327,7 +327,8 @@ def test_other_settings_are_refused_with_a_list(tmp_path):
     with pytest.raises(ValueError, match="other settings") as error:
         load(path, *small(lr=1e-4, batch_size=8, data_seed=1, d_steps=2))
     message = str(error.value)
-    assert message.count("saved") == 1 + 5  # the sentence, and opt_G, opt_D, batch_size, data, d_steps
+    assert message.count("saved") == 1 + 5  # the sentence, and opt_G.lr, opt_D.lr, batch_size, data, d_steps
+    assert "opt_G.lr: saved 0.001, now 0.0001" in message
     assert "d_steps: saved 1, now 2" in message
     assert "batches.batch_size: saved 16, now 8" in message
     assert "batches.data" in message
