@@ -1,0 +1,55 @@
+# Everything is installed in .venv and nowhere else. Another Python: make lab PYTHON=python3.12
+PYTHON ?= python3
+LESSON ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+TORCH := $(shell grep '^torch==' requirements.lock)
+# PyPI's own torch for Linux brings several GB of CUDA; elsewhere it is the CPU build already.
+TORCH_INDEX := $(if $(filter Linux,$(shell uname -s)),--extra-index-url https://download.pytorch.org/whl/cpu)
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval_sanitize.cfg
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test notebooks tables bench format
+
+help:  ## list these verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+lab: $(VENV)/.lab  ## open the lessons in JupyterLab (LESSON=04 opens lesson 04)
+	$(RUN) -m jupyterlab $(firstword $(sort $(wildcard notebooks/$(LESSON)*.ipynb)) notebooks)
+
+test: $(VENV)/.test  ## run every check; needs no network once it is installed
+	@echo "Lessons run on:" && $(RUN) -c 'from ganlib import data; print(data.load("mnist"))'
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m pytest -rs --cov=ganlib tests
+	env -u GANLIB_SEED GANLIB_STRICT=1 $(RUN) -m pytest -rs $(NBVAL) notebooks
+
+notebooks: $(VENV)/.test  ## run lessons and store their outputs (LESSON=04, or LESSON=changed since the last commit)
+	$(RUN) tools/run_notebooks.py $(LESSON)
+
+tables: $(VENV)/.test  ## make the committed tables of long runs again (hours)
+	$(RUN) tools/make_tables.py $(LESSON)
+
+bench: $(VENV)/.test  ## measure speed: print a table, write JSON
+	$(RUN) benchmarks/bench.py
+
+format: $(VENV)/.test  ## lay out the code and mend what can be mended
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+# A stamp is older than the files it depends on when they change: only then is anything installed again.
+$(VENV)/.lab $(VENV)/.test: $(VENV)/.%: pyproject.toml requirements.lock | $(RUN)
+	$(RUN) -m pip install --retries 1 --no-deps "$(TORCH)" $(TORCH_INDEX)
+	$(RUN) -m pip install -c requirements.lock -e ".[$*]"
+	@touch $@ $(if $(filter test,$*),$(VENV)/.lab)
+
+$(RUN):
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "There is no '$(PYTHON)' here. Install Python 3.11 or newer, or name yours: make lab PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "The course needs Python 3.11 or newer, '$(PYTHON)' is $$($(PYTHON) -V 2>&1)."; \
+	  echo "Name a newer one: make lab PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	  echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
