@@ -54,6 +54,10 @@ class GAN:
             raise ValueError(f"r1 must be 0 (no penalty) or positive, got {r1}")
         if average is not None and not 0 < average < 1:
             raise ValueError(f"average must be a decay in (0, 1) such as 0.998, or None, got {average}")
+        if isinstance(list(discriminator.modules())[-1], nn.Sigmoid):
+            raise ValueError(
+                "discriminator must return logits, got a network that ends in Sigmoid: leave it out, losses apply it"
+            )
         _check_optimizer("opt_G", opt_G, "generator", generator, discriminator)
         _check_optimizer("opt_D", opt_D, "discriminator", discriminator, generator)
 
@@ -74,13 +78,14 @@ class GAN:
             "discriminator": _describe(discriminator),
             **_settings("opt_G", opt_G),
             **_settings("opt_D", opt_D),
-            "latent": getattr(latent, "__qualname__", repr(latent)),
+            "latent": getattr(latent, "__qualname__", repr(latent)).partition(" at 0x")[0],
             "loss": loss,
             "d_steps": d_steps,
             "r1": r1,
             "r1_every": r1_every,
             "average": average,
             "seed": seed,
+            "device": self.device.type,  # the random state of a GPU means nothing to a CPU
         }
 
     def step(self, batches: Iterator[tuple[Tensor, ...]]) -> dict[str, Tensor]:
@@ -93,11 +98,12 @@ class GAN:
         """
         self.G.train(), self.D.train()
         with _lent(self._random_state, self.device) as rng:
-            for k in range(self.d_steps):
-                x, *y = next(batches)
+            for k, (x, *y) in enumerate([next(batches) for _ in range(self.d_steps)]):
                 x = x.detach()
                 with torch.no_grad(), _statistics_kept(self.G):
                     fake = self.G(self.latent(len(x), rng), *y)
+                if self.steps_done == 0:
+                    _check_batch(x, fake)
                 penalised = self.r1 > 0 and (self.steps_done * self.d_steps + k) % self.r1_every == 0
                 x.requires_grad_(penalised)
                 self.opt_D.zero_grad()
@@ -181,6 +187,20 @@ def _check_optimizer(name: str, optimizer: torch.optim.Optimizer, role: str, own
         raise ValueError(
             f"{name} must hold the parameters of the {role} and of nobody else, got an optimizer that lacks {missing} "
             f"of its tensors and holds {foreign} of the other player's: give each player an optimizer of its own"
+        )
+
+
+def _check_batch(x: Tensor, fake: Tensor) -> None:
+    """Notice in the first step what would otherwise train in silence to nothing."""
+    if fake.shape != x.shape:
+        raise ValueError(
+            f"generator must make samples of the shape of the data, got {tuple(fake.shape)} beside {tuple(x.shape)}: "
+            "reshape one of them"
+        )
+    if x.ndim == 4 and (x.min() < -1.001 or x.max() > 1.001):
+        raise ValueError(
+            f"images must lie in [-1, 1], got {x.min():.4g} to {x.max():.4g}: divide pixels of 0 to 255 by 127.5 and "
+            "subtract 1"
         )
 
 

@@ -1,5 +1,6 @@
 """The loop around ``step``: minibatches, a generator of (step, log), and checkpoints that resume bit for bit."""
 
+import copy
 import math
 import os
 import shutil
@@ -106,11 +107,11 @@ def _steps(
     from tqdm.auto import tqdm
 
     if model.steps_done >= until:
-        print(f"already at step {model.steps_done:,}: build the model anew to start over")
+        print(f"already at step {model.steps_done:,}: raise until to go on, build the model anew to start over")
         return
     with tqdm(total=until, initial=model.steps_done, unit="step", disable=not progress) as bar:
         while model.steps_done < until:
-            with _interrupt_held():
+            with _interrupt_held() as interrupted:
                 log = _step(model, batches)
             step = model.steps_done
             bar.update()
@@ -119,6 +120,8 @@ def _steps(
                 bar.set_postfix({name: f"{value:.3f}" for name, value in values.items() if "loss" in name})
                 _check_finite(step, values)
             yield step, log
+            if interrupted:  # raised only now, or the record of this step would be lost
+                signal.raise_signal(signal.SIGINT)
 
 
 def _step(model: Model, batches: Iterator[tuple[Tensor, ...]]) -> dict[str, Tensor]:
@@ -140,26 +143,25 @@ def _check_finite(step: int, values: dict[str, float]) -> None:
 
 
 @contextmanager
-def _interrupt_held() -> Iterator[None]:
-    """Keep SIGINT back until the block is done: a step must not be torn. Only the main thread receives signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _interrupt_held() -> Iterator[list[int]]:
+    """Collect SIGINT while the block runs: a step must not be torn. Only the main thread receives signals."""
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
     before = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
     try:
-        yield
+        yield received
     finally:
         signal.signal(signal.SIGINT, before)
-        if received:
-            signal.raise_signal(signal.SIGINT)
 
 
 def save(path: str | os.PathLike[str], model: Model, batches: Any = None) -> None:
     """Write model, place in the minibatches and settings to ``path``; the file that was there becomes *.previous.
 
     The new file replaces the old one in one move, so that a crash at any moment leaves a whole checkpoint. ``batches``
-    is kept when it has a ``state_dict``. Raises ValueError when a weight is not finite. Lesson 04.
+    is kept when it has a ``state_dict``. Raises ValueError when a weight is not finite, or when a setting is no plain
+    Python value, so that the file could not be read again. Lesson 04.
     """
     path = Path(path)
     state = {
@@ -176,13 +178,20 @@ def save(path: str | os.PathLike[str], model: Model, batches: Any = None) -> Non
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
+        try:
+            _read(new)
+        except Exception as error:
+            raise ValueError(
+                "settings must be plain Python values, got some that could not be read again: "
+                "a learning rate from numpy, say, needs float(...)"
+            ) from error
+        if path.exists():
+            shutil.copyfile(path, old)
+            os.replace(old, _previous(path))
+        os.replace(new, path)
+    finally:
         new.unlink(missing_ok=True)
-        raise
-    if path.exists():
-        shutil.copyfile(path, old)
-        os.replace(old, _previous(path))
-    os.replace(new, path)
+        old.unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike[str], model: Model, batches: Any = None) -> None:
@@ -193,8 +202,7 @@ def load(path: str | os.PathLike[str], model: Model, batches: Any = None) -> Non
     """
     path = Path(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        settings, model_state, batches_state = state["settings"], state["model"], state["batches"]
+        settings, model_state, batches_state = _read(path)
     except FileNotFoundError:
         raise
     except Exception as error:
@@ -209,9 +217,21 @@ def load(path: str | os.PathLike[str], model: Model, batches: Any = None) -> Non
     if differences:
         what = f"model and batches must be built as those saved in {path}, got other settings:"
         raise ValueError("\n  ".join([what, *differences]))
-    model.load_state_dict(model_state)
-    if batches_state is not None:
-        batches.load_state_dict(batches_state)
+    before = copy.deepcopy(model.state_dict())
+    try:
+        model.load_state_dict(model_state)
+        if batches_state is not None:
+            batches.load_state_dict(batches_state)
+    except Exception as error:
+        model.load_state_dict(before)
+        raise ValueError(
+            f"model must be built as the one saved in {path}, got one that cannot take it: {error}"
+        ) from error
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return state["settings"], state["model"], state["batches"]
 
 
 def _previous(path: Path) -> Path:

@@ -112,3 +112,8 @@ def test_a_lesson_is_timed_and_left_alone(tmp_path):
 def test_the_committed_table_is_made_from_the_committed_figures():
     results = json.loads((BENCHMARKS / "results.json").read_text(encoding="utf-8"))
     assert bench.table(results) + "\n" == (BENCHMARKS / "results.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_quotes_the_committed_table():
+    readme = (BENCHMARKS.parent / "README.md").read_text(encoding="utf-8")
+    assert (BENCHMARKS / "results.md").read_text(encoding="utf-8") in readme

@@ -15,6 +15,7 @@ from pathlib import Path
 import idx_files
 import numpy as np
 import pytest
+import requests  # noqa: F401  (its import takes longer than a short wait lasts)
 import torch
 from idx_files import packed, payloads
 
@@ -36,8 +37,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GANLIB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     idx_files.install((), monkeypatch.setattr)
-    monkeypatch.setattr(data, "PATIENCE", 1.0)
-    monkeypatch.setattr(data, "STALL", 0.5)
+    monkeypatch.setattr(data, "PATIENCE", 2.0)
+    monkeypatch.setattr(data, "STALL", 1.0)
     return tmp_path / "cache"
 
 
@@ -385,6 +386,7 @@ def test_the_quickest_mirror_is_used_at_once(black_hole: str, monkeypatch: pytes
 
 
 def test_a_slow_download_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "PATIENCE", 1.0)
     begin = time.monotonic()
     with mirror(slow) as (url, _):
         use(monkeypatch, url)

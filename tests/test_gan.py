@@ -397,3 +397,44 @@ def test_each_optimizer_holds_its_own_player():
         GAN(G, D, both, both, latent)
     with pytest.raises(TypeError, match=r"opt_G must be a torch.optim.Optimizer, got Sequential"):
         GAN(G, D, G, D, latent)
+
+
+def test_a_discriminator_that_ends_in_sigmoid_is_refused():
+    G, D = small_pair()
+    D = nn.Sequential(*D, nn.Sigmoid())
+    with pytest.raises(ValueError, match="discriminator must return logits, got a network that ends in Sigmoid"):
+        GAN(G, D, adam(G), adam(D), models.NormalLatent(3))
+
+
+def image_gan():
+    G, D = models.textbook_pair(4)
+    return GAN(G, D, adam(G), adam(D), models.NormalLatent(4))
+
+
+def test_images_out_of_range_are_refused_in_the_first_step():
+    x = torch.rand(8, 1, 28, 28) * 255
+    with pytest.raises(ValueError, match=r"images must lie in \[-1, 1\], got .* to 25.*: divide pixels"):
+        image_gan().step(iter([(x,)]))
+
+
+def test_samples_of_another_shape_are_refused_in_the_first_step():
+    with pytest.raises(ValueError, match=r"got \(8, 1, 28, 28\) beside \(8, 784\)"):
+        image_gan().step(iter([(torch.zeros(8, 784),)]))
+
+
+def test_settings_name_a_latent_without_its_address():
+    class Latent:
+        def __call__(self, n, rng):
+            return torch.randn(n, 3, generator=rng)
+
+    G, D = small_pair()
+    for latent in (Latent(), lambda n, rng: torch.randn(n, 3, generator=rng)):
+        assert " at 0x" not in GAN(G, D, adam(G), adam(D), latent).settings["latent"]
+
+
+def test_a_stream_that_ends_leaves_d_alone():
+    gan = small_gan(d_steps=3)
+    before = copied(gan.D)
+    with pytest.raises(StopIteration):
+        gan.step(iter([(torch.randn(8, 2),)] * 2))
+    assert equal(before, copied(gan.D))

@@ -113,6 +113,9 @@ def faults(raw):
     ignored = sum("nbval-ignore-output" in cell.metadata.get("tags", []) for cell in code)
     if ignored > MAX_IGNORED:
         found.append(f"{ignored} cells with ignored outputs, at most {MAX_IGNORED}")
+    sentences = [sentence for _, sentence, _ in run_notebooks.claims(nb)]
+    if len(set(sentences)) < len(sentences):
+        found.append("a claim is made twice in the same words: say what differs")
     held = sum(ok for ok, _, _ in run_notebooks.claims(nb))
     if held not in CLAIMS:
         found.append(f"{held} claims that hold, wanted {CLAIMS[0]} to {CLAIMS[-1]}")

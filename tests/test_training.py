@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -115,7 +116,7 @@ def test_a_finished_model_says_so(capsys):
     gan, batches = small()
     run(gan, batches, 3)
     assert run(gan, batches, 3) == []
-    assert capsys.readouterr().out == "already at step 3: build the model anew to start over\n"
+    assert capsys.readouterr().out == "already at step 3: raise until to go on, build the model anew to start over\n"
 
 
 def test_leaving_the_loop_and_coming_back_is_the_same_run():
@@ -201,6 +202,15 @@ def test_an_interrupt_waits_for_the_end_of_the_step():
             run(model, iter([]), 10)
         assert (model.steps_done, model.halves) == (attempt, 2 * attempt)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_record_of_the_step_that_was_waited_for_is_kept():
+    model, seen = Interrupted(), []
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            for step, _ in train(model, iter([]), until=10, progress=False):
+                seen.append(step)
+    assert seen == [1, 2, 3]
 
 
 def test_stop_pressed_twenty_times_at_random_moments_never_tears_a_step():
@@ -334,6 +344,26 @@ def test_other_settings_are_refused_with_a_list(tmp_path):
     assert "batches.data" in message
     with pytest.raises(ValueError, match=r"seed: saved 0, now 5"):
         load(path, *small(seed=5))
+
+
+def test_a_load_that_fails_half_way_leaves_the_model_as_it_was(tmp_path):
+    path = tmp_path / "gan.pt"
+    gan, batches = small()
+    run(gan, batches, 5)
+    save(path, gan, batches)
+    other, stream = small()
+    other.opt_D.add_param_group({"params": [torch.zeros(1, requires_grad=True)]})
+    before = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in flat(other.state_dict()).items()}
+    with pytest.raises(ValueError, match="model must be built as the one saved in .*parameter groups"):
+        load(path, other, stream)
+    assert same(before, flat(other.state_dict()))
+
+
+def test_what_could_not_be_read_again_is_not_saved(tmp_path):
+    gan, batches = small(lr=np.float64(1e-3))
+    with pytest.raises(ValueError, match="settings must be plain Python values.*needs float"):
+        save(tmp_path / "gan.pt", gan, batches)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):

@@ -20,7 +20,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def _data(name: str) -> Iterator[None]:
             os.environ.update(before)
 
 
-def claims_table(lesson: Path, seeds: int, folder: Path) -> None:
+def claims_table(lesson: Path, seeds: int, folder: Path, jobs: int = 1) -> None:
     """Run ``lesson`` under seeds 0, 1, ... on each data set, and record whether each claim holds and what it saw."""
     path = folder / f"{lesson.name[:2]}_claims.json"
     table: dict[str, Any] = {
@@ -77,18 +78,25 @@ def claims_table(lesson: Path, seeds: int, folder: Path) -> None:
     }
     if path.exists():
         old = json.loads(path.read_text(encoding="utf-8"))
-        if old["code"] == table["code"]:
+        if (old["code"], old["versions"]) == (table["code"], table["versions"]):
             table["rows"] = old["rows"]
     done = {(row["data"], row["seed"]) for row in table["rows"]}
     data_sets = ("MNIST", "stand-in") if loads_mnist(nbformat.read(lesson, as_version=4)) else ("none",)
     runs = [(name, seed) for seed in range(seeds) for name in data_sets if (name, seed) not in done]
-    for name, seed in tqdm(runs, desc=path.name, unit="run"):
-        with _data(name):
-            nb = execute(nbformat.read(lesson, as_version=4), lesson.parent, seed=seed)
-        row = {"data": name, "seed": seed, "claims": {s: [holds, measured] for holds, s, measured in claims(nb)}}
-        table["rows"].append(row)
-        table["rows"].sort(key=lambda r: (r["data"], r["seed"]))
-        _write(table, path)
+    if not runs:
+        return
+    with ProcessPoolExecutor(jobs) if jobs > 1 else nullcontext() as pool:
+        rows = (pool.map if pool else map)(_row, *zip(*((lesson, name, seed) for name, seed in runs), strict=True))
+        for row in tqdm(rows, desc=path.name, unit="run", total=len(runs)):
+            table["rows"].append(row)
+            table["rows"].sort(key=lambda r: (r["data"], r["seed"]))
+            _write(table, path)
+
+
+def _row(lesson: Path, name: str, seed: int) -> dict[str, Any]:
+    with _data(name):
+        nb = execute(nbformat.read(lesson, as_version=4), lesson.parent, seed=seed)
+    return {"data": name, "seed": seed, "claims": {s: [holds, measured] for holds, s, measured in claims(nb)}}
 
 
 def _write(table: dict[str, Any], path: Path) -> None:
@@ -103,6 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lesson", nargs="*", help='"04" or a file name; none means all')
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; lessons use one thread each")
     options = parser.parse_args(arguments)
     from ganlib import data
 
@@ -110,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("Tables need MNIST itself, here it would be the stand-in: name the folder in GANLIB_DATA.")
         return 1
     for lesson in find(options.lesson, NOTEBOOKS):
-        claims_table(lesson, options.seeds, NOTEBOOKS / "tables")
+        claims_table(lesson, options.seeds, NOTEBOOKS / "tables", options.jobs)
     return 0
 
 
