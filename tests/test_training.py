@@ -27,6 +27,16 @@ def small(seed=0, lr=1e-3, batch_size=16, data_seed=0, **settings):
     return gan, Minibatches(x, batch_size=batch_size, seed=seed)
 
 
+def toy(seed=0):
+    """One dimension, float64, no conditions: what the toy lessons train."""
+    x = 3 + 0.5 * torch.randn(500, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    G = models.mlp(2, 8, 8, 1, seed=seed, dtype=torch.float64)
+    D = models.mlp(1, 8, 8, 1, seed=seed + 1, dtype=torch.float64)
+    optimizers = [torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.0, 0.99)) for net in (G, D)]
+    latent = models.NormalLatent(2, torch.float64)
+    return GAN(G, D, *optimizers, latent, r1=0.5, average=0.99, seed=seed), Minibatches(x, batch_size=64, seed=seed)
+
+
 @pytest.fixture(autouse=True)
 def python_handles_ctrl_c():
     """A shell starts its background jobs with SIGINT ignored: the tests must not depend on that."""
@@ -254,15 +264,18 @@ def test_off_the_main_thread_no_handler_is_installed():
 # ---- checkpoints
 
 
-def test_resumed_run_is_bit_identical(tmp_path):
-    gan, batches = small()
-    run(gan, batches, 30)
+@pytest.mark.parametrize(("build", "dtype"), [(small, torch.float32), (toy, torch.float64)])
+def test_resumed_run_is_bit_identical(build, dtype, tmp_path):
+    gan, batches = build()
+    log = dict(run(gan, batches, 30))[30]
+    assert all(value.dtype == dtype for value in log.values())
     save(tmp_path / "gan.pt", gan, batches)
     run(gan, batches, 60)
-    again, stream = small()
+    again, stream = build()
     load(tmp_path / "gan.pt", again, stream)
     run(again, stream, 60)
     assert same(gan.state_dict(), again.state_dict())
+    assert gan.sample(5, seed=0).dtype == dtype
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which Windows lacks")
@@ -384,29 +397,3 @@ def test_a_path_in_hangul_works(tmp_path):
     other, stream = small()
     load(path, other, stream)
     assert other.steps_done == 3
-
-
-# ---- the same in another dimension and dtype
-
-
-def toy(seed=0):
-    """One dimension, float64, no conditions: what the toy lessons train."""
-    x = 3 + 0.5 * torch.randn(500, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    G = models.mlp(2, 8, 8, 1, seed=seed, dtype=torch.float64)
-    D = models.mlp(1, 8, 8, 1, seed=seed + 1, dtype=torch.float64)
-    optimizers = [torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.0, 0.99)) for net in (G, D)]
-    latent = models.NormalLatent(2, torch.float64)
-    return GAN(G, D, *optimizers, latent, r1=0.5, average=0.99, seed=seed), Minibatches(x, batch_size=64, seed=seed)
-
-
-def test_a_toy_in_float64_is_trained_saved_and_resumed_bit_for_bit(tmp_path):
-    gan, batches = toy()
-    log = dict(run(gan, batches, 30))[30]
-    assert all(value.dtype == torch.float64 for value in log.values())
-    save(tmp_path / "toy.pt", gan, batches)
-    run(gan, batches, 60)
-    again, stream = toy()
-    load(tmp_path / "toy.pt", again, stream)
-    run(again, stream, 60)
-    assert same(gan.state_dict(), again.state_dict())
-    assert gan.sample(5, seed=0).dtype == torch.float64
