@@ -140,7 +140,7 @@ def load(name: str = "mnist") -> Dataset:
             arrays = {stem: _read(folder, archive, stem) for stem in FILES}
             return _dataset(archive.title, "from the folder GANLIB_DATA", archive.classes, arrays)
         _say(f"GANLIB_DATA={root} has no folder {name!r} in it; the cache is tried next.")
-    folder, source, arrays = _cache() / name, "from the cache", {}
+    folder, source, arrays = cache_folder() / name, "from the cache", {}
     for stem in FILES:
         with contextlib.suppress(DataError):  # what is missing or damaged is downloaded afresh
             arrays[stem] = _read(folder, archive, stem)
@@ -174,14 +174,15 @@ def _say(text: str) -> None:
     print("Note: " + text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Return where downloads and trained models of this user are kept: $GANLIB_CACHE or the system's place."""
     import pooch
 
     return Path(os.environ.get("GANLIB_CACHE") or pooch.os_cache("ganlib")).expanduser()
 
 
-def _save(path: Path, raw: bytes) -> None:
-    # Written aside and renamed: another process sees the whole file or none.
+def write_whole(path: Path, raw: bytes) -> None:
+    """Write ``raw`` to ``path`` aside and rename it: another process sees the whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -261,7 +262,7 @@ def _download(name: str, folder: Path, arrays: dict[str, np.ndarray]) -> str:
                     )(url, buffer, None)
                 arrays[stem] = _decode(buffer.getvalue(), archive, stem, url)
                 try:
-                    _save(folder / f"{stem}.gz", buffer.getvalue())
+                    write_whole(folder / f"{stem}.gz", buffer.getvalue())
                 except OSError as error:
                     unwritable = error.strerror or type(error).__name__
         except DataError as error:
@@ -304,7 +305,7 @@ def _answering(mirrors: tuple[str, ...]) -> Iterator[str]:
 
 
 def _load_digits() -> Dataset:
-    path = _cache() / "digits" / "digits-1.npz"  # raise the number when the drawing below changes
+    path = cache_folder() / "digits" / "digits-1.npz"  # raise the number when the drawing below changes
     try:
         with path.open("rb") as file, np.load(file) as stored:  # a zip file: its checksums tell of damage
             source, arrays = "from the cache", {stem: stored[stem] for stem in FILES}
@@ -313,7 +314,7 @@ def _load_digits() -> Dataset:
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]  # mypy takes one for allow_pickle
         with contextlib.suppress(OSError):  # without a cache it is drawn again next time
-            _save(path, buffer.getvalue())
+            write_whole(path, buffer.getvalue())
     return _dataset("digits (offline stand-in for MNIST)", source, tuple("0123456789"), arrays)
 
 

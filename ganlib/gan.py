@@ -100,10 +100,12 @@ class GAN:
         with _lent(self._random_state, self.device) as rng:
             for k, (x, *y) in enumerate([next(batches) for _ in range(self.d_steps)]):
                 x = x.detach()
-                with torch.no_grad(), _statistics_kept(self.G):
-                    fake = self.G(self.latent(len(x), rng), *y)
                 if self.steps_done == 0:
-                    _check_batch(x, fake)
+                    _check_batch(x)
+                with torch.no_grad(), _statistics_kept(self.G):
+                    fake = _through(self.G, self.latent(len(x), rng), *y)
+                if self.steps_done == 0:
+                    _check_shapes(x, fake)
                 penalised = self.r1 > 0 and (self.steps_done * self.d_steps + k) % self.r1_every == 0
                 x.requires_grad_(penalised)
                 self.opt_D.zero_grad()
@@ -142,13 +144,14 @@ class GAN:
         """Return the samples (n, ...) that G makes of ``z`` (n, latent_dim).
 
         G runs in eval mode: BatchNorm uses its running statistics, dropout rests; the mode is restored. With
-        ``averaged`` the average of G's weights is used where the model keeps one. Lesson 04.
+        ``averaged`` the average of G's weights is used where the model keeps one. Raises ValueError for z of a shape
+        that G cannot take. Lesson 04.
         """
         G = self.averaged_G if averaged and self.averaged_G is not None else self.G
         was_training = G.training
         G.eval()
         try:
-            return G(z.to(self.device), *y)
+            return _through(G, z.to(self.device), *y)
         finally:
             G.train(was_training)
 
@@ -190,17 +193,39 @@ def _check_optimizer(name: str, optimizer: torch.optim.Optimizer, role: str, own
         )
 
 
-def _check_batch(x: Tensor, fake: Tensor) -> None:
-    """Notice in the first step what would otherwise train in silence to nothing."""
-    if fake.shape != x.shape:
+def _through(generator: nn.Module, z: Tensor, *y: Tensor) -> Tensor:
+    """Call G; torch's own message about two matrices would not name z."""
+    try:
+        return generator(z, *y)
+    except RuntimeError as error:
+        shapes = " and y of ".join(str(tuple(t.shape)) for t in (z, *y))
         raise ValueError(
-            f"generator must make samples of the shape of the data, got {tuple(fake.shape)} beside {tuple(x.shape)}: "
-            "reshape one of them"
+            f"z must be of a shape that the generator takes, (n, latent_dim), got z of {shapes} and the error "
+            f"'{error}': build latent and generator with one latent_dim"
+        ) from error
+
+
+def _check_batch(x: Tensor) -> None:
+    """Notice in the first step what would otherwise train in silence to nothing."""
+    if not x.is_floating_point():
+        raise ValueError(
+            f"a minibatch must begin with float samples x (n, ...), got {x.dtype} of shape {tuple(x.shape)}: "
+            "images come first and labels second, Minibatches(images, labels)"
         )
+    if not x.isfinite().all():
+        raise ValueError("a minibatch must hold finite numbers, got NaN or inf: look at the data before the training")
     if x.ndim == 4 and (x.min() < -1.001 or x.max() > 1.001):
         raise ValueError(
             f"images must lie in [-1, 1], got {x.min():.4g} to {x.max():.4g}: divide pixels of 0 to 255 by 127.5 and "
             "subtract 1"
+        )
+
+
+def _check_shapes(x: Tensor, fake: Tensor) -> None:
+    if fake.shape != x.shape:
+        raise ValueError(
+            f"generator must make samples of the shape of the data, got {tuple(fake.shape)} beside {tuple(x.shape)}: "
+            "reshape one of them"
         )
 
 

@@ -36,11 +36,16 @@ class Minibatches:
 
     ``tensors`` (N, ...) may have any shapes and dtypes, for example images and labels; each minibatch holds
     ``batch_size`` rows of all, drawn without replacement in a fresh order from ``seed`` in every epoch. Rows left
-    over at the end of an order wait for the next one. Raises ValueError if N differ or are below ``batch_size``.
+    over at the end of an order wait for the next one. Raises TypeError for anything but tensors, ValueError if N
+    differ or are below ``batch_size``.
     Lesson 04.
     """
 
     def __init__(self, *tensors: Tensor, batch_size: int = 128, seed: int = 0) -> None:
+        if others := [type(t).__name__ for t in tensors if not isinstance(t, Tensor)]:
+            raise TypeError(
+                f"tensors must be torch tensors, got {', '.join(others)}: torch.from_numpy makes them of arrays"
+            )
         sizes = [len(t) for t in tensors]
         if len(set(sizes)) != 1:
             raise ValueError(f"tensors must be one or more of equal length, got lengths {sizes}")

@@ -1,0 +1,166 @@
+"""How good are samples? Numbers computed from features, probabilities or distances; none needs to know a model."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+ROWS = 500  # samples compared at a time: a block of distances to 60,000 images takes 240 MB
+
+
+def frechet_distance(real: Any, fake: Any) -> float:
+    """Return the Fréchet distance of two Gaussians fitted to features: |mean difference|² + covariance difference.
+
+    ``real`` (n, d) and ``fake`` (m, d) are features, n and m above d; the result is >= 0, in squared feature units.
+    It shrinks with the number of samples, so compare only equal numbers. Raises ValueError for too few samples,
+    unequal d and values that are not finite. Heusel et al. 2017, equation 6. Lesson 04.
+    """
+    real, fake = _features("real", real), _features("fake", fake)
+    _same_width(real, fake)
+    for name, features in (("real", real), ("fake", fake)):
+        if len(features) <= features.shape[1]:
+            raise ValueError(
+                f"{name} must hold more samples than features, got {len(features)} samples of {features.shape[1]} "
+                "features: their covariance has no full rank; take 10,000 samples"
+            )
+    root = _square_root(torch.cov(real.T).view(real.shape[1], -1))
+    cov_fake = torch.cov(fake.T).view(fake.shape[1], -1)
+    # tr (Σ_r Σ_f)^½, from the eigenvalues of a symmetric matrix with the same spectrum
+    cross = torch.linalg.eigvalsh(root @ cov_fake @ root).clamp_min(0).sqrt().sum()
+    means = (real.mean(0) - fake.mean(0)).square().sum()
+    return max(0.0, (means + root.square().sum() + cov_fake.trace() - 2 * cross).item())
+
+
+def inception_score(probabilities: Any) -> float:
+    """Return exp of the mean KL(p(y|x) ‖ p(y)): high when each sample has a clear class and all classes occur.
+
+    ``probabilities`` (n, num_classes) are a classifier's answers p(y|x), rows that sum to 1; the result lies between
+    1 and num_classes. With another classifier than Inception it is no Inception score of the papers. Raises
+    ValueError for rows that are no probabilities. Salimans et al. 2016, section 4. Lesson 04.
+    """
+    p = _probabilities(probabilities)
+    return math.exp((torch.xlogy(p, p).sum(1).mean() - torch.xlogy(p.mean(0), p.mean(0)).sum()).item())
+
+
+def class_shares(probabilities: Any) -> Tensor:
+    """Return the share (num_classes,) of the samples whose likeliest class is 0, 1, ...
+
+    ``probabilities`` and errors as in ``inception_score``. Lesson 04.
+    """
+    p = _probabilities(probabilities)
+    return torch.bincount(p.argmax(1), minlength=p.shape[1]) / len(p)
+
+
+def divergence_from_uniform(shares: Any) -> float:
+    """Return KL(shares ‖ uniform) in nats: 0 for equal shares, log K when all samples fall into one of K classes.
+
+    ``shares`` (K,) are >= 0 and sum to 1, or ValueError is raised. A class missing among ten equal ones gives
+    log(10/9) = 0.105. Lesson 04.
+    """
+    p = _probabilities(torch.as_tensor(shares)[None])[0]
+    return max(0.0, math.log(len(p)) + torch.xlogy(p, p).sum().item())
+
+
+def certain_share(probabilities: Any, level: float = 0.9) -> float:
+    """Return the share of the samples whose likeliest class has at least probability ``level``.
+
+    ``probabilities`` and errors as in ``inception_score``. Lesson 04.
+    """
+    return (_probabilities(probabilities).amax(1) >= level).double().mean().item()
+
+
+def precision_recall(real: Any, fake: Any, k: int = 3) -> tuple[float, float]:
+    """Return the share of fakes that lie among the real samples, and the share of real ones among the fakes.
+
+    A sample lies among others if it is nearer to one of them than that one's ``k``-th neighbour among its own.
+    ``real`` (n, d) and ``fake`` (m, d) are features, n and m above k; both results lie in [0, 1] and depend on n, m
+    and k. Raises ValueError as ``frechet_distance`` does. Kynkäänniemi et al. 2019, equations 1 and 2. Lesson 04.
+    """
+    between, real_radius, fake_radius = _neighbourhoods(real, fake, k)
+    precision = (between < real_radius[:, None]).any(0)
+    recall = (between < fake_radius).any(1)
+    return precision.double().mean().item(), recall.double().mean().item()
+
+
+def density_coverage(real: Any, fake: Any, k: int = 3) -> tuple[float, float]:
+    """Return how many real neighbourhoods a fake lies in, over ``k``, and the share of them that hold a fake.
+
+    A neighbourhood reaches from a real sample to its ``k``-th real neighbour. Arguments and errors as in
+    ``precision_recall``; density is >= 0 and about 1 for real samples, coverage lies in [0, 1]. Naeem et al. 2020,
+    equations 4 and 5. Lesson 04.
+    """
+    between, real_radius, _ = _neighbourhoods(real, fake, k)
+    inside = between < real_radius[:, None]
+    return inside.sum(0).double().mean().item() / k, inside.any(1).double().mean().item()
+
+
+def nearest(samples: Any, training: Any) -> tuple[Tensor, Tensor]:
+    """Return the distance (n,) of each sample to the nearest training sample, and the number (n,) of that one.
+
+    ``samples`` (n, ...) and ``training`` (N, ...) have equal shapes behind the first dimension; the distance is the
+    Euclidean one, over all pixels. Raises ValueError for other shapes and values that are not finite. Lesson 04.
+    """
+    samples, training = _features("samples", samples, torch.float32), _features("training", training, torch.float32)
+    _same_width(samples, training)
+    found = [torch.cdist(block, training).min(1) for block in samples.split(ROWS)]
+    return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
+
+
+def share_closer(fake_distances: Any, real_distances: Any, quantile: float = 0.01) -> float:
+    """Return the share of fakes that are nearer to the training samples than a ``quantile`` of real samples are.
+
+    Both are distances (n,) as ``nearest`` gives them, the second of real samples that were not trained on. About
+    ``quantile`` is expected; much more means that training samples were copied. Lesson 04.
+    """
+    limit = torch.as_tensor(real_distances).double().quantile(quantile)
+    return (torch.as_tensor(fake_distances).double() < limit).double().mean().item()
+
+
+def _features(name: str, values: Any, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Samples as rows of finite numbers on the CPU."""
+    rows = torch.as_tensor(values).detach().to("cpu", dtype)
+    if rows.ndim < 2 or not len(rows):
+        raise ValueError(f"{name} must be of shape (n, d) with one row for each sample, got {tuple(rows.shape)}")
+    if not rows.isfinite().all():
+        bad = (~rows.flatten(1).isfinite().all(1)).sum().item()
+        raise ValueError(f"{name} must be finite, got NaN or inf in {bad} of {len(rows)} rows: did the model diverge?")
+    return rows.flatten(1)
+
+
+def _same_width(a: Tensor, b: Tensor) -> None:
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(
+            f"both sets must have equally many features, got {a.shape[1]} and {b.shape[1]}: use one judge for both"
+        )
+
+
+def _probabilities(values: Any) -> Tensor:
+    p = _features("probabilities", values)
+    if p.min() < 0 or (p.sum(1) - 1).abs().max() > 1e-3:
+        raise ValueError(
+            "probabilities must be rows of numbers >= 0 that sum to 1, "
+            f"got {p.min():.3g} as the smallest and sums up to {p.sum(1).max():.4g}: logits need softmax first"
+        )
+    return p
+
+
+def _square_root(covariance: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(covariance)
+    return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+
+
+def _neighbourhoods(real: Any, fake: Any, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Distances (n, m) between the sets, and each sample's distance to its k-th neighbour in its own set."""
+    real, fake = _features("real", real), _features("fake", fake)
+    _same_width(real, fake)
+    if not 1 <= k < min(len(real), len(fake)):
+        raise ValueError(
+            f"k must lie between 1 and the number of samples less one, got {k} for {len(real)}, {len(fake)}"
+        )
+    return torch.cdist(real, fake), _radius(real, k), _radius(fake, k)
+
+
+def _radius(own: Tensor, k: int) -> Tensor:
+    # The nearest of all is the sample itself, at distance 0: so k + 1.
+    return torch.cdist(own, own).kthvalue(k + 1, dim=1).values

@@ -1,0 +1,130 @@
+"""The recipes of lesson 04, trained and measured: quality against CPU seconds, and which change does it."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganlib import data, judge, metrics, models
+from ganlib.gan import GAN
+from ganlib.training import Minibatches
+
+MODULES = ("data", "gan", "judge", "losses", "metrics", "models", "training")  # what the numbers depend on
+EPOCH = 469  # steps of 128 images that hold 60,000
+SAMPLES, FEW = 10_000, 3_000  # for the Fréchet distance; for precision and recall, whose cost is quadratic
+EPOCHS_OF_LOSSES = (1, 10, 30, 50, 70, 100)
+
+#: what the better recipe changes in the textbook's; the average of the weights is measured in each run
+CHANGES = {
+    "latent": "z of 32 numbers instead of 128",
+    "network": "D with a second hidden layer and LeakyReLU",
+    "batchnorm": "BatchNorm in G",
+    "dropout": "no dropout in D",
+    "adam": "Adam with 1e-3 and (0.0, 0.99)",
+    "r1": "R1 on every fourth step",
+}
+ABLATION_STEPS = 3000
+
+
+def build(changes: set[str], seed: int) -> GAN:
+    """The textbook's GAN with the named changes: with none the textbook's own, with all of them the better recipe."""
+    latent_dim = 32 if "latent" in changes else 128
+    G = models.mlp(latent_dim, 256, 512, 784, batchnorm="batchnorm" in changes, seed=seed)
+    widths, activation = (784, 256, 1), nn.ReLU
+    if "network" in changes:
+        widths, activation = (784, 256, 128, 1), partial(nn.LeakyReLU, 0.2)
+    D = models.mlp(*widths, activation=activation, dropout=0.0 if "dropout" in changes else 0.3, seed=seed + 1)
+    G, D = nn.Sequential(*G, nn.Tanh(), nn.Unflatten(1, models.IMAGE_SHAPE)), nn.Sequential(nn.Flatten(), *D)
+    return _gan(G, D, latent_dim, seed, fast="adam" in changes, r1="r1" in changes)
+
+
+def upgraded(seed: int) -> GAN:
+    """The deeper pair under the textbook's other settings."""
+    return _gan(*models.upgraded_pair(seed=seed), 128, seed, fast=False, r1=False)
+
+
+def _gan(G: nn.Module, D: nn.Module, latent_dim: int, seed: int, *, fast: bool, r1: bool) -> GAN:
+    lr, betas = (1e-3, (0.0, 0.99)) if fast else (2e-4, (0.5, 0.999))
+    opt_G, opt_D = (torch.optim.Adam(net.parameters(), lr=lr, betas=betas, fused=True) for net in (G, D))
+    penalty = {"r1": 0.1, "r1_every": 4} if r1 else {}
+    # The average does not touch the training, so every run can be measured with it and without.
+    return GAN(G, D, opt_G, opt_D, models.NormalLatent(latent_dim), **penalty, average=0.998, seed=seed)
+
+
+def recipe_of(name: str, seed: int) -> tuple[GAN, list[int]]:
+    """The GAN that ``name`` means, and the steps at which it is measured."""
+    everything = set(CHANGES)
+    if name == "textbook":
+        return build(set(), seed), [ABLATION_STEPS, *(EPOCH * n for n in (1, 2, 5, 10, 20, 30, 43))]
+    if name == "better":
+        return build(everything, seed), [250, 500, 1000, 1500, 2000, 3000, 4500, 6000]
+    if name == "upgraded":
+        return upgraded(seed), [EPOCH * n for n in (1, 2, 5, 10)]
+    sign, _, change = name.partition(" ")[2].partition(" ")
+    return build({change} if sign == "with" else everything - {change}, seed), [ABLATION_STEPS]
+
+
+def units() -> list[dict[str, Any]]:
+    """Every run of the table: five seeds of the recipes, three of each change alone and of each left out."""
+    names = [f"textbook with {c}" for c in CHANGES] + [f"better without {c}" for c in CHANGES]
+    runs = [(name, seed) for seed in range(5) for name in ("better", "textbook")]
+    runs += [(name, seed) for seed in range(3) for name in names]
+    runs += [("upgraded", seed) for seed in range(5)]
+    return [{"recipe": name, "seed": seed} for name, seed in runs]
+
+
+def run(recipe: str, seed: int) -> list[dict[str, Any]]:
+    """Train one recipe, and measure the raw and the averaged generator at each of its steps."""
+    torch.set_num_threads(1)
+    mnist = data.load("mnist")
+    the_judge = judge.load(mnist, progress=False)
+    shuffled = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(0))  # the first 5,000 are cleaner
+    real = the_judge.read(mnist.test_images[shuffled]).features
+    gan, moments = recipe_of(recipe, seed)
+    batches = Minibatches(mnist.train_images, batch_size=128, seed=seed)
+    rows, logs, seconds = [], [], 0.0
+    for moment in sorted(moments):
+        begun = time.process_time()
+        logs += [gan.step(batches) for _ in range(moment - gan.steps_done)]
+        seconds += time.process_time() - begun
+        losses = _mean_losses(logs[-EPOCH:])
+        for weights in ("raw", "averaged"):
+            fakes = gan.sample(SAMPLES, seed=seed + 1000, averaged=weights == "averaged")
+            row = {"recipe": recipe, "seed": seed, "step": moment, "cpu_s": seconds, "weights": weights}
+            rows.append(_rounded(row | losses | measure(real, the_judge.read(fakes))))
+    if (recipe, seed) == ("textbook", 0):
+        rows += _losses_of_epochs(logs, gan, batches)
+    return rows
+
+
+def measure(real: torch.Tensor, fakes: judge.Reading) -> dict[str, float]:
+    """All that the table holds of one set of fakes."""
+    precision, recall = metrics.precision_recall(real[:FEW], fakes.features[:FEW])
+    return {
+        "frechet": metrics.frechet_distance(real, fakes.features),
+        "score": metrics.inception_score(fakes.probabilities),
+        "certain": metrics.certain_share(fakes.probabilities),
+        "divergence": metrics.divergence_from_uniform(metrics.class_shares(fakes.probabilities)),
+        "precision": precision,
+        "recall": recall,
+    }
+
+
+def _losses_of_epochs(logs: list[Any], gan: GAN, batches: Iterator[Any]) -> list[dict[str, Any]]:
+    """Go on to epoch 100 for the losses alone: their means over the epochs that the textbook prints."""
+    logs += [gan.step(batches) for _ in range(EPOCH * max(EPOCHS_OF_LOSSES) - gan.steps_done)]
+    return [
+        _rounded({"recipe": "textbook", "seed": 0, "epoch": n} | _mean_losses(logs[EPOCH * (n - 1) : EPOCH * n]))
+        for n in EPOCHS_OF_LOSSES
+    ]
+
+
+def _mean_losses(logs: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+    return {name: torch.stack([log[name] for log in logs]).mean().item() for name in ("loss_D", "loss_G")}
+
+
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in row.items()}
