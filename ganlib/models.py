@@ -116,6 +116,32 @@ def better_pair(
     )
 
 
+def convolutional_pair(
+    latent_dim: int = 32, *, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return a small convolutional pair, transposed convolutions in G and strided ones in D.
+
+    Shapes and ranges are those of ``textbook_pair``. G goes from 256 to 32 x 7 x 7, 16 x 14 x 14 and 1 x 28 x 28, with
+    BatchNorm and ReLU; D goes back, with LeakyReLU 0.2. After DCGAN (Radford et al. 2016, section 3). Lesson 04.
+    """
+    leaky = partial(nn.LeakyReLU, 0.2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        G = nn.Sequential(
+            *(nn.Linear(latent_dim, 256), nn.BatchNorm1d(256), nn.ReLU()),
+            *(nn.Linear(256, 32 * 7 * 7), nn.BatchNorm1d(32 * 7 * 7), nn.ReLU(), nn.Unflatten(1, (32, 7, 7))),
+            *(nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1), nn.BatchNorm2d(16), nn.ReLU()),
+            *(nn.ConvTranspose2d(16, 1, 4, stride=2, padding=1), nn.Tanh()),
+        )
+        torch.manual_seed(seed + 1)
+        D = nn.Sequential(
+            *(nn.Conv2d(1, 16, 4, stride=2, padding=1), leaky()),
+            *(nn.Conv2d(16, 32, 4, stride=2, padding=1), leaky()),
+            *(nn.Flatten(), nn.Linear(32 * 7 * 7, 128), leaky(), nn.Linear(128, 1)),
+        )
+    return G.to(dtype), D.to(dtype)
+
+
 def count_parameters(module: nn.Module) -> int:
     """Return how many numbers the optimizer may change in ``module``. Lesson 04."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)

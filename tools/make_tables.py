@@ -79,7 +79,7 @@ def _data(name: str) -> Iterator[None]:
 
 
 def make(path: Path, about: str, code: str, units: list[dict[str, Any]], work: Work, jobs: int) -> None:
-    """Fill the table at ``path`` with the rows that ``work(**unit)`` returns; a unit whose rows are there is skipped."""
+    """Fill the table at ``path`` with the rows of ``work(**unit)``; units whose rows are there are skipped."""
     versions = {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}
     table: dict[str, Any] = {"about": about, "versions": versions, "code": code, "rows": []}
     if path.exists():
@@ -117,7 +117,7 @@ def quality_table(folder: Path, jobs: int = 1) -> None:
     """Train the recipes of lesson 04 under several seeds, and measure them on the way."""
     about = (
         "recipes of lesson 04 on MNIST: quality of 10,000 samples against CPU seconds of training on one thread; "
-        "'textbook with' one change and 'better without' one; losses are means over the last 469 steps"
+        "'textbook with' one change and 'better without' one; losses are means over the last 100 steps"
     )
     make(folder / "04_quality.json", about, quality_hash(), quality.units(), quality.run, jobs)
 
