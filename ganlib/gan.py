@@ -198,6 +198,8 @@ def _through(generator: nn.Module, z: Tensor, *y: Tensor) -> Tensor:
     try:
         return generator(z, *y)
     except RuntimeError as error:
+        if "shape" not in str(error) and "size" not in str(error):
+            raise
         shapes = " and y of ".join(str(tuple(t.shape)) for t in (z, *y))
         raise ValueError(
             f"z must be of a shape that the generator takes, (n, latent_dim), got z of {shapes} and the error "

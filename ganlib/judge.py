@@ -1,6 +1,5 @@
 """The judge: a small digit classifier of our own. Metrics are computed from its features and its probabilities."""
 
-import contextlib
 import hashlib
 import io
 import time
@@ -58,6 +57,7 @@ class Judge(nn.Module):
             raise ValueError(
                 "judge must be trained before it reads, got a new one: judge.load(dataset) gives a trained one"
             )
+        images = torch.as_tensor(images)
         _check_images(images)
         features = torch.cat([self.body(block.to(self.unit.device)) for block in images.split(1000)])
         return Reading(features / self.unit, self.head(features).softmax(1))
@@ -72,7 +72,8 @@ def load(dataset: Dataset, *, seed: int = 0, device: torch.device | str = "cpu",
 
     The cache knows it by settings, data, ``seed`` and the code of this file. Lesson 04.
     """
-    judge = Judge(len(dataset.classes)).to(device)
+    with torch.random.fork_rng(devices=[]):  # a learner's random numbers stay as they are
+        judge = Judge(len(dataset.classes)).to(device)
     path = cache_folder() / "judges" / f"{_key(dataset, seed)}.pt"
     try:
         judge.load_state_dict(torch.load(path, map_location=device, weights_only=True))
@@ -80,8 +81,8 @@ def load(dataset: Dataset, *, seed: int = 0, device: torch.device | str = "cpu",
         start = time.perf_counter()
         _train(judge, dataset, seed, progress)
         seconds = time.perf_counter() - start
-        say(f"judge: trained now on {dataset.name}, in {seconds:.0f} s, and kept for the next time")
-        _store(judge, path)
+        kept = "and kept for the next time" if _store(judge, path) else "and not kept: the cache cannot be written"
+        say(f"judge: trained now on {dataset.name}, in {seconds:.0f} s, {kept}")
     else:
         say(f"judge: trained on {dataset.name} earlier, from the cache")
     return judge.eval().requires_grad_(False)
@@ -118,11 +119,14 @@ def _key(dataset: Dataset, seed: int) -> str:
     return parts.hexdigest()[:16]
 
 
-def _store(judge: Judge, path: Path) -> None:
+def _store(judge: Judge, path: Path) -> bool:
     content = io.BytesIO()
     torch.save(judge.state_dict(), content)
-    with contextlib.suppress(OSError):  # a cache that cannot be written: the next load trains again
+    try:
         write_whole(path, content.getvalue())
+    except OSError:
+        return False
+    return True
 
 
 def _check_images(images: Tensor) -> None:

@@ -23,6 +23,8 @@ STYLE: dict[str, dict[str, Any]] = {
     "D": {"color": "#832db6", "linestyle": "-.", "marker": "s"},
     "D*": {"color": "#717581", "linestyle": ":", "marker": "x"},
 }
+# Recipes that are compared get three more colours, which differ in brightness too.
+SERIES = (("#ffa90e", "v"), ("#94a4a2", "D"), ("#bd1f01", "P"))
 FIXED_POINT: dict[str, Any] = {"color": "#333333", "linestyle": ":", "linewidth": 1.2}
 SIZE = 28  # pixels: every image of the course is 28 x 28
 GAP = 1  # pixels between two images
@@ -117,6 +119,40 @@ def probabilities(history: History, ax: Axes | None = None, *, smooth: int | Non
     _fixed_point(ax, 0.5, "1/2")
     ax.set_ylim(0, 1)
     ax.set_ylabel("mean of D")
+    return ax
+
+
+def quality(
+    rows: Sequence[Mapping[str, Any]],
+    recipes: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    metric: str = "frechet",
+) -> Axes:
+    """Draw a metric against CPU seconds for up to three recipes: the median over seeds, and their range as a band.
+
+    `rows`: records with "recipe", "seed", "step", "cpu_s", "weights" ("raw" or "averaged") and `metric`, as in
+    `notebooks/tables/04_quality.json`. Raises ValueError for a recipe or metric without rows. Introduced in lesson 04.
+    """
+    ax = ax or _axes((7, 4))
+    for name, (color, marker) in zip(recipes, SERIES, strict=False):
+        for weights, line in (("averaged", "-"), ("raw", "--")):
+            of_step: dict[int, list[tuple[float, float]]] = {}
+            for row in rows:
+                if (row["recipe"], row.get("weights")) == (name, weights) and metric in row:
+                    of_step.setdefault(row["step"], []).append((row["cpu_s"], row[metric]))
+            if not of_step:
+                raise ValueError(
+                    f"rows must hold {metric!r} of {name!r} with {weights} weights, got none: check the spelling"
+                )
+            x, y = np.transpose([np.median(of_step[step], axis=0) for step in sorted(of_step)])
+            low, high = np.transpose([(min(v), max(v)) for v in ([p[1] for p in of_step[s]] for s in sorted(of_step))])
+            ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+            ax.plot(x, y, color=color, linestyle=line, marker=marker, markersize=5, label=f"{name}, {weights} weights")
+    ax.set(xscale="log", yscale="log", xlabel="CPU seconds of training", ylabel=metric)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter("{x:g}")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(len(recipes), 2), frameon=False)
     return ax
 
 

@@ -21,7 +21,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -87,15 +87,22 @@ def make(path: Path, about: str, code: str, units: list[dict[str, Any]], work: W
         if (old["code"], old["versions"]) == (code, versions):
             table["rows"] = [row for row in old["rows"] if any(unit.items() <= row.items() for unit in units)]
     left = [unit for unit in units if not any(unit.items() <= row.items() for row in table["rows"])]
-    with ProcessPoolExecutor(jobs) as pool:
-        futures = [pool.submit(work, **unit) for unit in left]
-        try:
-            for future in tqdm(as_completed(futures), desc=path.name, unit="run", total=len(left)):
+    running: set[Future[list[dict[str, Any]]]] = set()
+    error: BaseException | None = None
+    with ProcessPoolExecutor(jobs) as pool, tqdm(desc=path.name, unit="run", total=len(left)) as bar:
+        # No more units than can run: what waits in the pool's queue would still run after an interrupt.
+        while running := running | {pool.submit(work, **left.pop(0)) for _ in left[: jobs - len(running)]}:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                if future.exception():
+                    error, left = future.exception(), []  # the others that run are still waited for and kept
+                    continue
                 table["rows"] += future.result()
                 table["rows"].sort(key=lambda row: [unit.items() <= row.items() for unit in units].index(True))
                 _write(table, path)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+                bar.update()
+    if error:
+        raise error
 
 
 def claims_table(lesson: Path, seeds: int, folder: Path, jobs: int = 1) -> None:
