@@ -152,7 +152,7 @@ def quality(
     ax.set(xscale="log", yscale="log", xlabel="CPU seconds of training", ylabel=metric)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:g}")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(len(recipes), 2), frameon=False)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(recipes), frameon=False)
     return ax
 
 

@@ -422,6 +422,62 @@ def test_samples_of_another_shape_are_refused_in_the_first_step():
         image_gan().step(iter([(torch.zeros(8, 784),)]))
 
 
+@pytest.mark.parametrize(
+    ("batch", "words"),
+    [
+        (
+            (torch.arange(8), torch.zeros(8, 1, 28, 28)),
+            r"must begin with float samples x \(n, ...\), got torch.int64 of shape \(8,\): images come first",
+        ),
+        ((torch.full((8, 1, 28, 28), float("nan")),), "a minibatch must hold finite numbers, got NaN or inf: look at"),
+        ((torch.zeros(8, 1, 28, 28).index_fill(0, torch.tensor(3), float("inf")),), "must hold finite numbers"),
+    ],
+)
+def test_a_bad_minibatch_is_refused_in_the_first_step(batch, words):
+    gan = image_gan()
+    before = copied(gan.G), copied(gan.D), torch.get_rng_state()
+    with pytest.raises(ValueError, match=words):
+        gan.step(iter([batch]))
+    assert gan.steps_done == 0
+    assert equal(before[0], copied(gan.G))
+    assert equal(before[1], copied(gan.D))
+    assert torch.equal(before[2], torch.get_rng_state())
+
+
+@pytest.mark.parametrize("average", [None, 0.9])
+@pytest.mark.parametrize("call", ["step", "sample", "generate"])
+def test_z_of_a_wrong_width_is_named(call, average):
+    G, D = small_pair()
+    gan = GAN(G, D, adam(G), adam(D), models.NormalLatent(5), average=average)
+    act = {
+        "step": lambda: gan.step(points()),
+        "sample": lambda: gan.sample(16, seed=0),
+        "generate": lambda: gan.generate(torch.zeros(16, 5)),
+    }[call]
+    words = r"z must be of a shape that the generator takes, .* got z of \(16, 5\) and the error .*mat.*: build latent"
+    with pytest.raises(ValueError, match=words):
+        act()
+    assert gan.G.training  # no mode is left behind
+    assert all(m.track_running_stats for m in gan.G if isinstance(m, nn.BatchNorm1d))
+
+
+def test_an_error_about_conditions_names_their_shape_too():
+    class Conditional(nn.Linear):
+        def forward(self, z, *y):
+            return super().forward(z) + sum(y)
+
+    G, D = Conditional(3, 2), small_pair()[1]
+    gan = GAN(G, D, adam(G), adam(D), models.NormalLatent(3))
+    with pytest.raises(ValueError, match=r"got z of \(4, 3\) and y of \(7, 2\) and the error"):
+        gan.sample(4, torch.zeros(7, 2), seed=0)
+
+
+def test_other_errors_of_the_generator_stay_what_they_are():
+    gan = small_gan()
+    with pytest.raises(RuntimeError, match="dtype"):
+        gan.generate(torch.zeros(4, 3, dtype=torch.float64))
+
+
 def test_settings_name_a_latent_without_its_address():
     class Latent:
         def __call__(self, n, rng):

@@ -111,6 +111,10 @@ def test_minibatches_refuse():
         Minibatches(torch.zeros(5))
     with pytest.raises(ValueError, match="tensors must be one or more"):
         Minibatches()
+    with pytest.raises(TypeError, match=r"tensors must be torch tensors, got ndarray: torch.from_numpy makes them"):
+        Minibatches(torch.zeros(200, 2), np.zeros(200))
+    with pytest.raises(TypeError, match="must be torch tensors, got list, ndarray:"):
+        Minibatches([1.0] * 200, np.zeros(200))
 
 
 # ---- train
