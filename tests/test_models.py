@@ -8,6 +8,11 @@ PAIRS = {
     models.textbook_pair: (128, 566_800, 201_217),
     models.upgraded_pair: (128, 1_493_520, 1_460_225),
     models.better_pair: (32, 32 * 256 + 256 + 2 * 256 + 256 * 512 + 512 + 2 * 512 + 512 * 784 + 784, 233_985),
+    models.convolutional_pair: (
+        32,
+        32 * 256 + 256 + 2 * 256 + 256 * 1568 + 1568 + 2 * 1568 + 32 * 16 * 4 * 4 + 16 + 2 * 16 + 16 * 4 * 4 + 1,
+        16 * 4 * 4 + 16 + 16 * 32 * 4 * 4 + 32 + 1568 * 128 + 128 + 128 + 1,
+    ),
 }
 
 
@@ -45,6 +50,16 @@ def test_better_pair_has_batchnorm_in_the_generator_alone():
     G, D = models.better_pair()
     assert layers(G) == ["Linear", "BatchNorm1d", "ReLU"] * 2 + ["Linear", "Tanh", "Unflatten"]
     assert layers(D) == ["Flatten", "Linear", "LeakyReLU", "Linear", "LeakyReLU", "Linear"]
+
+
+def test_convolutional_pair_goes_from_7_to_14_to_28_pixels_and_back():
+    G, D = models.convolutional_pair()
+    sizes = []
+    for module in (*G, *D):
+        if isinstance(module, nn.ConvTranspose2d | nn.Conv2d):
+            module.register_forward_hook(lambda _, args, y: sizes.append((args[0].shape[-1], y.shape[-1])))
+    D(G(torch.randn(2, 32)))
+    assert sizes == [(7, 14), (14, 28), (28, 14), (14, 7)]
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda f: f.__name__)

@@ -74,6 +74,8 @@ F = "\ndef f(): pass"
         ("training", "from ganlib.gan import GAN" + F, "training imports gan"),
         ("__init__", "from ganlib import gan", "__init__ imports gan"),
         ("widgets", "from ganlib.lab import lab" + F, "widgets imports lab"),
+        ("checks", "from ganlib.checks_04 import CHECKS" + F, "checks imports checks_04"),
+        ("checks_04", "from .widgets import show" + F, "checks_04 imports widgets"),
         ("gan", "import matplotlib.pyplot as plt" + F, "gan imports matplotlib"),
         ("data", "def f():\n    from matplotlib import pyplot", "data imports matplotlib"),
         ("losses", '"""Nothing."""\nx = 1', "losses defines nothing"),
@@ -89,6 +91,7 @@ def test_a_wrong_arrow_is_noticed(name, source, fault):
     [
         ("gan", "from ganlib.losses import r1" + F),
         ("gan", "from ganlib import losses" + F),
+        ("checks_04", "from .checks import Check\nfrom .gan import GAN" + F),
         ("widgets", "from ganlib import plots, gan\nimport matplotlib" + F),
     ],
 )
