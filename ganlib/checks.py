@@ -39,6 +39,10 @@ class Untouched(Exception):
     """The answer is still the stub that the exercise started with; probes raise it."""
 
 
+class Mistake(Exception):
+    """A sentence that tells more than the error of the answer; probes raise it from that error."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether an answer is right, and the sentences that say why."""
@@ -219,13 +223,17 @@ def _undisturbed(seed: int) -> Iterator[None]:
 
 
 def _raised(error: BaseException) -> Plain:
-    frames = traceback.extract_tb(error.__traceback__)
+    cause = error.__cause__ if isinstance(error, Mistake) and error.__cause__ else error
+    frames = traceback.extract_tb(cause.__traceback__)
     own = [frame for frame in frames if not os.path.realpath(frame.filename).startswith(TOOLS)]
     if isinstance(error, NotImplementedError) and own and own[-1] is frames[-1]:  # torch raises it too, further down
         return {"untouched": True}
     text = str(error).strip()
-    where = f", in line {own[-1].lineno}: {own[-1].line}" if own else ""
-    return {"raised": f"Your code raised {type(error).__name__}{f' ({_one_line(text, 200)})' if text else ''}{where}"}
+    line = f"line {own[-1].lineno}: {own[-1].line}" if own else ""
+    if isinstance(error, Mistake):
+        return {"raised": f"{text} Look at {line}" if line else text}
+    what = f"{type(error).__name__}{f' ({_one_line(text, 200)})' if text else ''}"
+    return {"raised": f"Your code raised {what}{f', in {line}' if line else ''}"}
 
 
 def _one_line(text: str, length: int = 400) -> str:

@@ -13,10 +13,14 @@ from torch.nn.functional import softplus
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from . import models, training
-from .checks import Check, Plain, Verdict, attempted, near
+from .checks import Check, Mistake, Plain, Verdict, attempted, near
 from .gan import GAN
 
 _yes, _no = partial(Verdict, True), partial(Verdict, False)
+
+NOT_PROBABILITIES = "all elements of input should be between 0 and 1"  # what torch says of them
+LOGITS = "These are logits, not probabilities: use binary_cross_entropy_with_logits, or"
+NO_GRAD = "Only G(z) belongs under no_grad; the loss of D needs gradients."
 
 
 def generator_loss(fake_logits: torch.Tensor) -> torch.Tensor:
@@ -107,7 +111,12 @@ def _probe_generator_loss(answer: Any, inputs: Plain) -> Plain:
     seen: Plain = {}
     for name, logits in inputs.items():
         s = torch.tensor(logits, dtype=torch.float32, requires_grad=True)
-        loss = attempted(answer(s))
+        try:
+            loss = attempted(answer(s))
+        except RuntimeError as error:
+            if NOT_PROBABILITIES in str(error):
+                raise Mistake(f"{LOGITS} softplus(-s).") from error
+            raise
         if not isinstance(loss, torch.Tensor):
             return {"kind": type(loss).__name__}
         seen |= {"kind": "Tensor", name: loss.detach().double().numpy(), f"{name}_gradient": np.zeros(0)}
@@ -136,6 +145,8 @@ def _verdict_generator_loss(inputs: Plain, observed: Plain) -> Verdict:
         (-_sigmoid(s).mean(), "The logarithm is missing: this is the mean of -D(G(z)), not of -log D(G(z))."),
         (-s.mean(), "This is the mean of -s, but a logit is no logarithm of a probability. Take softplus(-s)."),
     ]
+    if np.isnan(loss):
+        return _no("You took the logit for a probability: the logarithm of a negative s is NaN. Take softplus(-s).")
     if not near(loss, wanted):
         unknown = f"The loss is {loss:.4g} where -E log D gives {wanted:.4g}. Compare it with the formula of L_G."
         return _no(_diagnosis(loss, mistakes, unknown))
@@ -172,11 +183,19 @@ def _probe_discriminator_step(answer: Any, inputs: Plain) -> Plain:
         vector_to_parameters(vector.clone(), net.parameters())  # the parameters become views of what it is given
     weight, bias = D.parameters()
     weight.grad, bias.grad = vectors[2][None, :16].clone(), vectors[2][16:].clone()
-    drawn, asked = z.clone(), []
+    drawn, steps = z.clone(), []
     noise: list[torch.Tensor] = []
+    asked: list[tuple[Any, bool]] = []
     G.register_forward_pre_hook(lambda _, args: noise.extend(arg.detach().clone() for arg in args[:1]))
-    D.register_forward_pre_hook(lambda *_: asked.append(True))
-    result = answer(G, D, torch.optim.SGD(D.parameters(), inputs["lr"]), x, z)
+    D.register_forward_pre_hook(lambda _, args: asked.extend((arg, torch.is_grad_enabled()) for arg in args[:1]))
+    opt_D = torch.optim.SGD(D.parameters(), inputs["lr"])
+    opt_D.register_step_post_hook(lambda *_: steps.append(True))
+    try:
+        result = answer(G, D, opt_D, x, z)
+    except (RuntimeError, TypeError) as error:
+        if sentence := _explanation(str(error), asked):
+            raise Mistake(sentence) from error
+        raise
     after = parameters_to_vector(D.parameters()).detach().double().numpy()
     if not asked and not noise and np.array_equal(after, vectors[1].double().numpy()):
         attempted(result)
@@ -187,7 +206,23 @@ def _probe_discriminator_step(answer: Any, inputs: Plain) -> Plain:
         "G_moved": not torch.equal(parameters_to_vector(G.parameters()), vectors[0]),
         "G_gradient": any(p.grad is not None for p in G.parameters()),
         "other_noise": any(not torch.equal(seen, drawn) for seen in noise),
+        "D_under_no_grad": not all(grad for _, grad in asked),
+        "steps": len(steps),
+        **{f"{name}_frozen": not all(p.requires_grad for p in net.parameters()) for name, net in (("G", G), ("D", D))},
+        **{f"{name}_eval": not all(m.training for m in net.modules()) for name, net in (("G", G), ("D", D))},
     }
+
+
+def _explanation(error: str, asked: list[tuple[Any, bool]]) -> str:
+    """The likely cause of an error in a step of D, from what D was given and whether gradients were on; or nothing."""
+    given = asked[-1][0] if asked else torch.empty(0)
+    if getattr(given, "__name__", "") == "detach":
+        return "The fake is no tensor: write .detach() with brackets."
+    if not isinstance(given, torch.Tensor):
+        return f"D takes a tensor of images, but got an object of type {type(given).__name__}."
+    if "does not require grad" in error and not all(grad for _, grad in asked):
+        return NO_GRAD
+    return f"{LOGITS} softplus." if NOT_PROBABILITIES in error else ""
 
 
 def _verdict_discriminator_step(inputs: Plain, observed: Plain) -> Verdict:
@@ -204,11 +239,13 @@ def _verdict_discriminator_step(inputs: Plain, observed: Plain) -> Verdict:
 
     R, F = _sigmoid(r), _sigmoid(f)  # D(x) and D(G(z))
     wanted = gradient(R - 1, F)
+    cut = NO_GRAD if observed["D_under_no_grad"] else ""
+    log = "You took the logit for a probability: D(x) may be negative. Take softplus(-D(x)) and softplus(D(fake))."
     mistakes = [
         (gradient(R, F - 1), "The labels are swapped: D learns to call fakes real. It must be softplus(-D(x)) on x."),
         (-wanted, "The sign of the whole loss is wrong, so D gets worse. The optimizer makes a loss small."),
-        (gradient(R - 1, none), "Only the real half of the loss is there. Add softplus(D(fake)).mean()."),
-        (gradient(none, F), "Only the fake half of the loss is there. Add softplus(-D(x)).mean()."),
+        (gradient(R - 1, none), cut or "Only the real half of the loss is there. Add softplus(D(fake)).mean()."),
+        (gradient(none, F), cut or "Only the fake half of the loss is there. Add softplus(-D(x)).mean()."),
         (gradient(none, F - 1), "This is the loss of G. D has a half on real images, and softplus(D(fake))."),
         (gradient(R - 1 + R, none), "Both halves look at the real images. The second one takes D(fake)."),
         (gradient(none, F + F - 1), "Both halves look at the fakes. The first one takes D(x)."),
@@ -216,6 +253,7 @@ def _verdict_discriminator_step(inputs: Plain, observed: Plain) -> Verdict:
             gradient(-_sigmoid(-R) * R * (1 - R), _sigmoid(F) * F * (1 - F)),
             "The sigmoid is applied twice: D returns logits, and softplus has the sigmoid inside.",
         ),
+        *((gradient(a, b), log) for a in (R - 1, -1 / r) for b in (F, 1 / (1 - f), 1 / f)),
         (n * wanted, "This is the sum over the images, so the step grows with the batch. Take the mean of each half."),
         (wanted / 2, "This is half the update: your loss is the mean of both means. The lesson takes their sum."),
         (wanted + stale, "Old gradients were added to the new ones. Call opt_D.zero_grad() before loss.backward()."),
@@ -227,8 +265,17 @@ def _verdict_discriminator_step(inputs: Plain, observed: Plain) -> Verdict:
         return _no("G moved, but this step is for D alone. Only opt_D may step.")
     if observed["G_gradient"] is not False:
         return _no("Gradients reached G. Make the fakes under torch.no_grad(), or write G(z).detach().")
+    for name in "GD":
+        if observed[f"{name}_frozen"] is not False:
+            return _no(f"{name} still has requires_grad False after your step, so it cannot learn. Leave it True.")
+        if observed[f"{name}_eval"] is not False:
+            return _no(f"{name} is in eval mode after your step, and it was in train mode. Leave out {name}.eval().")
+    if (steps := _count(observed["steps"])) > 1:
+        return _no(f"Your code called opt_D.step() {steps} times. Add both halves of the loss, and step once.")
     moved = (inputs["D"] - observed["D"]) / inputs["lr"]
     if near(moved, wanted):
+        if steps == 0:
+            return _no("D moved without opt_D.step(). Let the optimizer move it.")
         return _yes("D moved by its own gradient, on both halves of the loss. No gradient reached G.")
     if near(observed["D"], inputs["D"], 1e-6):
         ready = any(near(observed["D_gradient"], g) for g in (wanted, wanted + stale))
@@ -358,7 +405,7 @@ def _verdict_deeper_pair(inputs: Plain, observed: Plain) -> Verdict:
         if not hidden[name] >= least:
             count = f"{hidden[name]} hidden layer{'s' * (hidden[name] != 1)}"
             return _no(f"{name} has {count} with weights of its own. The textbook has {least - 1}, so give it {least}.")
-    return _yes(f"G has {hidden['G']} hidden layers and D has {hidden['D']}, with an activation behind each.")
+    return _yes(f"G has {hidden['G']} hidden layers and D has {hidden['D']}, with an activation after each.")
 
 
 def _verdict_upgraded_pair(inputs: Plain, observed: Plain) -> Verdict:
@@ -398,7 +445,7 @@ def _fault_of_layer(where: str, slope: float, gain: float, got: float, rate: flo
     if near(slope, 0.0) and near(gain, 1.0):
         return f"ReLU follows {where}. Take nn.LeakyReLU(0.2)."
     if near(slope, 0.01) and near(gain, 1.0):
-        return f"The LeakyReLU behind {where} has slope 0.01, PyTorch's default. Write nn.LeakyReLU(0.2)."
+        return f"The LeakyReLU after {where} has slope 0.01, PyTorch's default. Write nn.LeakyReLU(0.2)."
     if not (near(slope, 0.2) and near(gain, 1.0)):
         return f"What follows {where} is not LeakyReLU with slope 0.2. Take nn.LeakyReLU(0.2)."
     if abs(got - rate) < 1e-3:
@@ -406,8 +453,8 @@ def _fault_of_layer(where: str, slope: float, gain: float, got: float, rate: flo
     if rate == 0:
         return f"Something else than LeakyReLU follows {where} while it trains. Only D has dropout."
     if abs(got) < 1e-3:
-        return f"No dropout follows {where}. Put nn.Dropout({rate}) behind its activation."
-    return f"The dropout rate behind {where} is {got:.2g}, and it must be {rate}."
+        return f"No dropout follows {where}. Put nn.Dropout({rate}) after its activation."
+    return f"The dropout rate after {where} is {got:.2g}, and it must be {rate}."
 
 
 def _inputs_noise_size(seed: int) -> Plain:
@@ -426,7 +473,10 @@ def _probe_noise_size(answer: Any, inputs: Plain) -> Plain:
         if not isinstance(gan, GAN):
             return {"kind": type(gan).__name__}
         gans.append(gan)
-        z = gan.latent(4, torch.Generator(gan.device).manual_seed(0))
+        latent: Any = gan.latent  # GAN does not look at its type
+        z = latent(4, torch.Generator(gan.device).manual_seed(0)) if callable(latent) else None
+        if not isinstance(z, torch.Tensor):  # latent_dim, or NormalLatent without its brackets
+            return {"kind": "GAN", "no_latent": True}
         drawn.append(z.shape[1])
         taken.append(_accepts(gan.G, torch.randn(4, latent_dim, dtype=z.dtype, device=gan.device)))
         if taken[-1] and drawn[-1] == latent_dim:
@@ -444,6 +494,8 @@ def _probe_noise_size(answer: Any, inputs: Plain) -> Plain:
 def _verdict_noise_size(inputs: Plain, observed: Plain) -> Verdict:
     if observed["kind"] != "GAN":
         return _no(f"The function returned an object of type {observed['kind']}. Return a GAN: GAN(G, D, ...).")
+    if "no_latent" in observed:
+        return _no("The latent must be a function that draws z: pass models.NormalLatent(latent_dim).")
     wanted, drawn, taken = inputs["latent_dims"], observed["drawn"], observed["taken"]
     if taken.dtype != bool or not taken.shape == drawn.shape == wanted.shape:
         raise ValueError
@@ -596,7 +648,7 @@ CHECKS = [
         _probe_pair,
         _verdict_upgraded_pair,
         (
-            "Behind each hidden layer stands nn.LeakyReLU(0.2). In D, nn.Dropout(0.3) follows it.",
+            "nn.LeakyReLU(0.2) comes after each hidden layer. In D, nn.Dropout(0.3) follows it.",
             "G ends in nn.Tanh() and nn.Unflatten(1, (1, 28, 28)). D begins with nn.Flatten() and ends in one logit.",
         ),
         upgraded_pair,

@@ -129,7 +129,7 @@ def quality(
     *,
     metric: str = "frechet",
 ) -> Axes:
-    """Draw a metric against CPU seconds for up to three recipes: the median over seeds, and their range as a band.
+    """Draw a metric against CPU seconds for up to three recipes: medians over seeds, and a band from best to worst.
 
     `rows`: records with "recipe", "seed", "step", "cpu_s", "weights" ("raw" or "averaged") and `metric`, as in
     `notebooks/tables/04_quality.json`. Raises ValueError for a recipe or metric without rows. Introduced in lesson 04.
@@ -146,13 +146,18 @@ def quality(
                     f"rows must hold {metric!r} of {name!r} with {weights} weights, got none: check the spelling"
                 )
             x, y = np.transpose([np.median(of_step[step], axis=0) for step in sorted(of_step)])
-            low, high = np.transpose([(min(v), max(v)) for v in ([p[1] for p in of_step[s]] for s in sorted(of_step))])
-            ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
-            ax.plot(x, y, color=color, linestyle=line, marker=marker, markersize=5, label=f"{name}, {weights} weights")
+            look: dict[str, Any] = {"color": color, "linestyle": line, "marker": marker, "markersize": 5}
+            if weights == "averaged":
+                values = [[value for _, value in of_step[step]] for step in sorted(of_step)]
+                ax.fill_between(x, list(map(min, values)), list(map(max, values)), color=color, alpha=0.2, linewidth=0)
+                look["label"] = name
+            ax.plot(x, y, **look)
+    ax.plot([], [], color="#333333", label="averaged weights")
+    ax.plot([], [], color="#333333", linestyle="--", label="raw weights")
     ax.set(xscale="log", yscale="log", xlabel="CPU seconds of training", ylabel=metric)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:g}")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(recipes), frameon=False)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(recipes) + 2, frameon=False, columnspacing=1)
     return ax
 
 

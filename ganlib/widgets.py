@@ -107,21 +107,21 @@ def live_grid(images: torch.Tensor, sentence: str, *, columns: int = 5) -> View:
 
 
 def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: int, *, seed: int = 0) -> View:
-    """Walk 25 latents from A to B through a generator, and stretch or shrink them, with sliders.
+    """Walk 25 latents from P to Q through a generator, and stretch or shrink them, with sliders.
 
     `sample` maps z (25, latent_dim), standard normal, to images (25, 1, 28, 28) in [-1, 1]. The round path
-    cos(πt/2) A + sin(πt/2) B is standard normal at each t; the straight path (1 - t) A + t B is too short
+    cos(πt/2) P + sin(πt/2) Q is standard normal at each t; the straight path (1 - t) P + t Q is too short
     between its ends (White 2016, "Sampling generative networks"). `controls`: "t", "stretch", "path" and
-    "walk on", which makes B the new A. Equal seeds give equal walks. Raises ValueError when `sample` does
+    "walk on", which makes Q the new P. Equal seeds give equal walks. Raises ValueError when `sample` does
     not return one image for each z. Introduced in lesson 04.
     """
     if latent_dim < 1:
         raise ValueError(f"latent_dim must be 1 or more, got {latent_dim}: pass the length of one z")
     rng = torch.Generator().manual_seed(seed)
-    t, t_row = _slider("t: A to B", 0.0, 1.0)
+    t, t_row = _slider("t: P to Q", 0.0, 1.0)
     stretch, stretch_row = _slider("stretch z by", 1.0, 3.0)
     path = ipywidgets.Dropdown(options=["round", "straight"], description="path")
-    walk_on = ipywidgets.Button(description="walk on: B is the new A", layout=ipywidgets.Layout(width="auto"))
+    walk_on = ipywidgets.Button(description="walk on: Q is the new P", layout=ipywidgets.Layout(width="auto"))
 
     def fresh() -> tuple[torch.Tensor, torch.Tensor]:
         z = torch.randn(25, latent_dim, generator=rng)
@@ -147,7 +147,7 @@ def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: 
         length = float(z.norm(dim=1).mean())
         return images, (
             f"At t = {t.value:.2f}, z is {length:.1f} long. The images differ by {apart[0]:.0%} "
-            f"of full contrast from those at A, {apart[1]:.0%} from those at B, "
+            f"of full contrast from those at P, {apart[1]:.0%} from those at Q, "
             f"{apart[2]:.0%} from each other."
         )
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ganlib import checks
-from ganlib.checks import Check, NotAttempted, Verdict, attempted, judge, near, observe, run
+from ganlib.checks import Check, Mistake, NotAttempted, Verdict, attempted, judge, near, observe, run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -160,6 +160,19 @@ def test_what_goes_wrong_is_a_sentence(answer, message):
     assert not outcome.ok
     assert re.fullmatch(message, outcome.message)
     assert len(outcome.message) <= 400
+
+
+def test_a_mistake_that_the_probe_knows_replaces_the_error_and_keeps_its_line():
+    def explains(answer, inputs):
+        try:
+            return probe_of_double(answer, inputs)
+        except TypeError as error:
+            raise Mistake("You took an int for a dict.") from error
+
+    outcome = run(replace(DOUBLE, probe=explains), fails)
+    assert outcome == Verdict(False, f'You took an int for a dict. Look at line {LINE}: return x / total["a"]')
+    assert run(replace(DOUBLE, probe=explains), lambda x: len(3)).message.startswith("You took an int for a dict. Look")
+    assert run(replace(DOUBLE, probe=explains), fails_below).message.startswith("Your code raised RuntimeError")
 
 
 def test_the_stop_button_still_stops():

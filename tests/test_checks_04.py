@@ -41,6 +41,10 @@ def outcome(name, answer, seed):
     return here
 
 
+def bce_of_logits(s):
+    return F.binary_cross_entropy(s, torch.ones_like(s))
+
+
 def generator_loss():
     """The right answers and the mistakes of 04.generator_loss."""
     right = {
@@ -77,6 +81,8 @@ def generator_loss():
             lambda s: (softplus(-s) + 0.5 * s - 0.5 * s.detach()).mean(),
             "The value is right, but not the gradient",
         ),
+        "bce of logits": (bce_of_logits, "These are logits, not probabilities: use binary_cross_entropy_with_logits"),
+        "logarithm of logits": (lambda s: -s.log().mean(), "You took the logit for a probability"),
         "base 2": (lambda s: -torch.log2(s.sigmoid()).mean(), "base 2"),
         "no logarithm": (lambda s: -s.sigmoid().mean(), "logarithm is missing"),
         "logits alone": (lambda s: -s.mean(), "mean of -s"),
@@ -139,6 +145,76 @@ def steps_with_old_gradients(G, D, opt_D, x, z):
     opt_D.step()
 
 
+def step_for_each_half(G, D, opt_D, x, z):
+    r, f = D(x), D(G(z).detach())
+    for half in (softplus(-r), softplus(f)):
+        opt_D.zero_grad()
+        half.mean().backward()
+        opt_D.step()
+
+
+def moved_by_hand(G, D, opt_D, x, z):
+    step(lesson_loss, order="zero backward")(G, D, opt_D, x, z)
+    with torch.no_grad():
+        for p in D.parameters():
+            p -= opt_D.param_groups[0]["lr"] * p.grad
+
+
+def then(change):
+    """A right step, and then a change of G or D."""
+
+    def discriminator_step(G, D, opt_D, x, z):
+        step(lesson_loss)(G, D, opt_D, x, z)
+        change(G, D)
+
+    return discriminator_step
+
+
+def frozen_for_a_while(G, D, opt_D, x, z):
+    G.requires_grad_(False).eval()
+    step(lesson_loss, lambda G, z: G(z))(G, D, opt_D, x, z)
+    G.requires_grad_(True).train()
+
+
+def watched(G, D, opt_D, x, z):
+    step(lesson_loss)(G, D, opt_D, x, z)
+    with torch.no_grad():
+        return D(x).sigmoid().mean()
+
+
+def all_under_no_grad(G, D, opt_D, x, z):
+    with torch.no_grad():
+        loss = lesson_loss(D(x), D(G(z)))
+    opt_D.zero_grad()
+    loss.backward()
+    opt_D.step()
+
+
+def half_under_no_grad(G, D, opt_D, x, z):
+    with torch.no_grad():
+        f = D(G(z))
+    step(lambda r, _: lesson_loss(r, f))(G, D, opt_D, x, z)
+
+
+def other_half_under_no_grad(G, D, opt_D, x, z):
+    with torch.no_grad():
+        r = D(x)
+    step(lambda _, f: lesson_loss(r, f))(G, D, opt_D, x, z)
+
+
+def detach_without_brackets(G, D, opt_D, x, z):
+    fake = G(z).detach
+    lesson_loss(D(x), D(fake)).backward()
+
+
+def asks_of_none(G, D, opt_D, x, z):
+    return D(None)
+
+
+def bce_of_probabilities(r, f):
+    return F.binary_cross_entropy(r, torch.ones_like(r)) + F.binary_cross_entropy(f, torch.zeros_like(f))
+
+
 def discriminator_step():
     """The right answers and the mistakes of 04.discriminator_step."""
     right = {
@@ -146,6 +222,8 @@ def discriminator_step():
         "bce, returns the loss": with_bce,
         "two backwards": backward_twice,
         "backward into D alone": only_inputs,
+        "G frozen for a while": frozen_for_a_while,
+        "watched under no_grad": watched,
         "zero first": lambda G, D, opt, x, z: (
             opt.zero_grad(),
             step(lesson_loss, order="backward step")(G, D, opt, x, z),
@@ -191,7 +269,33 @@ def discriminator_step():
         "G in opt_D": (moves_both, "G moved"),
         "own noise": (step(lesson_loss, lambda G, z: G(torch.randn(len(z), 128)).detach()), "other numbers than z"),
         "own batch size": (step(lesson_loss, lambda G, z: G(torch.randn(64, 128)).detach()), "other numbers than z"),
-        "two steps": (step(lesson_loss, order="zero backward step step"), "not against the gradient of L_D"),
+        "two steps": (step(lesson_loss, order="zero backward step step"), "called opt_D.step() 2 times"),
+        "a step for each half": (step_for_each_half, "called opt_D.step() 2 times"),
+        "moved by hand": (moved_by_hand, "D moved without opt_D.step()"),
+        "G stays frozen": (then(lambda G, D: G.requires_grad_(False)), "G still has requires_grad False"),
+        "one weight of G stays frozen": (
+            then(lambda G, D: G[0].weight.requires_grad_(False)),
+            "G still has requires_grad False",
+        ),
+        "D stays frozen": (then(lambda G, D: D.requires_grad_(False)), "D still has requires_grad False"),
+        "G stays in eval": (then(lambda G, D: G.eval()), "G is in eval mode after your step"),
+        "D stays in eval": (then(lambda G, D: D.eval()), "D is in eval mode after your step"),
+        "one layer of D stays in eval": (then(lambda G, D: D[0].eval()), "D is in eval mode after your step"),
+        "all under no_grad": (all_under_no_grad, "Only G(z) belongs under no_grad; the loss of D needs gradients."),
+        "D(fake) under no_grad": (half_under_no_grad, "Only G(z) belongs under no_grad"),
+        "D(x) under no_grad": (other_half_under_no_grad, "Only G(z) belongs under no_grad"),
+        "all detached": (step(lambda r, f: lesson_loss(r, f).detach()), "Your code raised RuntimeError (element 0"),
+        "detach without brackets": (detach_without_brackets, "fake is no tensor: write .detach() with brackets."),
+        "D of None": (asks_of_none, "D takes a tensor of images, but got an object of type NoneType. Look at line"),
+        "bce of logits": (step(bce_of_probabilities), "These are logits, not probabilities: use binary_cross_entropy"),
+        "logarithm of logits": (
+            step(lambda r, f: -r.log().mean() - (1 - f).log().mean()),
+            "You took the logit for a probability",
+        ),
+        "logarithm of a logit in one half": (
+            step(lambda r, f: -r.log().mean() + softplus(f).mean()),
+            "You took the logit for a probability",
+        ),
         "hinge": (step(lambda r, f: (1 - r).relu().mean() + (1 + f).relu().mean()), "not against the gradient"),
         "fakes alone": (lambda G, D, opt, x, z: [None for _ in G(z)].clear(), "it had no new gradients"),
         "step alone": (lambda G, D, opt, x, z: opt.step(), "D moved by old gradients alone"),
@@ -393,7 +497,7 @@ def upgraded_pair():
         "no activation": (lambda: (G(), D(at=2, layer=nn.Identity())), "In D no activation follows hidden layer 1"),
         "no dropout": (lambda: (G(), D(dropout=0.0)), "No dropout follows hidden layer 1 of D"),
         "dropout missing once": (lambda: (G(), D(at=9, layer=nn.Identity())), "No dropout follows hidden layer 3 of D"),
-        "another rate": (lambda: (G(), D(at=6, layer=nn.Dropout(0.5))), "rate behind hidden layer 2 of D is 0.5"),
+        "another rate": (lambda: (G(), D(at=6, layer=nn.Dropout(0.5))), "rate after hidden layer 2 of D is 0.5"),
         "dropout in G": (lambda: (G(dropout=0.3), D()), "Only D has dropout"),
         "other widths": (lambda: (G((128, 256, 784)), D()), "The widths differ. G is 128-256-784, and"),
         "BatchNorm in G": (
@@ -461,6 +565,14 @@ def noise_size():
         ),
     }
     wrong = {
+        "a number as the latent": (
+            lambda k: gan_of(*models.textbook_pair(k), k),
+            "latent must be a function that draws z: pass models.NormalLatent(latent_dim)",
+        ),
+        "the class as the latent": (
+            lambda k: gan_of(*models.textbook_pair(k), models.NormalLatent),
+            "latent must be a function that draws z",
+        ),
         "argument ignored": (
             lambda k: gan_of(*models.textbook_pair(), models.NormalLatent(128)),
             "The noise has 128 numbers whatever latent_dim is",
@@ -596,6 +708,7 @@ def test_the_solution_is_right(name, seed):
     assert isinstance(found, Verdict)
     assert found.ok, found.message
     assert too_long(found.message) == []
+    assert "behind" not in found.message
 
 
 @pytest.mark.parametrize(("name", "answer"), RIGHT)
@@ -613,6 +726,7 @@ def test_a_mistake_gets_its_sentence(name, answer, sentence):
         assert isinstance(found, Verdict)
         assert not found.ok
         assert sentence in found.message
+        assert "behind" not in found.message
         if "raised" not in found.message:
             assert too_long(found.message) == []
             assert found.message[0].isupper()
@@ -633,10 +747,10 @@ def test_a_pair_of_stubs_is_not_attempted(name):
     assert isinstance(outcome(name, lambda *_: (None, None), 3), NotAttempted)
 
 
-#: Facts that can make no wrong answer right: D's gradient only chooses between two sentences, "deeper" lets all
-#: activations pass, and "upgraded" counts by the widths.
+#: Facts that can make no wrong answer right: D's gradient and no_grad only choose between two sentences, "deeper"
+#: lets all activations pass, and "upgraded" counts by the widths.
 FREE = {
-    "04.discriminator_step": r"D_gradient",
+    "04.discriminator_step": r"D_gradient|D_under_no_grad",
     "04.deeper_pair": r"[GD]_(parameters|training_gains|slopes|gains)",
     "04.upgraded_pair": r"[GD]_layers",
 }
@@ -729,6 +843,7 @@ def test_task_and_hints_are_short_and_speak_of_the_function(name):
     assert check.task.startswith(f"Write {check.solution.__name__}({arguments}): ")
     assert len(set(check.hints)) == 2
     for text in (check.task, *check.hints):
+        assert "behind" not in text.lower()
         assert too_long(text) == []
         assert text.endswith(".")
 

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import statistics
 from collections import Counter
 from pathlib import Path
 
@@ -413,3 +414,38 @@ def test_a_run_records_what_its_generators_make(monkeypatch, tmp_path):
         assert row["loss_G"] == pytest.approx(
             sum(log["loss_G"].item() for log in logs[first : first + 4]) / 4, rel=1e-3
         )
+
+
+def recorded(recipe, step, weights="averaged", column="frechet"):
+    """One value for each seed, in the order of the seeds."""
+    wanted = {"recipe": recipe, "step": step, "weights": weights}.items()
+    rows = sorted((row for row in read(QUALITY)["rows"] if wanted <= row.items()), key=lambda row: row["seed"])
+    return [row[column] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("step", "column", "low", "high"),
+    [
+        (3000, "frechet", 0, 1.3),
+        (3000, "recall", 0.75, 1),
+        (3000, "certain", 0.74, 1),
+        (6000, "frechet", 0, 0.7),
+    ],
+)
+def test_the_better_recipe_reaches_its_quality(step, column, low, high):
+    assert low <= statistics.median(recorded("better", step, column=column)) <= high
+
+
+def test_the_textbooks_quality_is_reached_fifteen_times_sooner():
+    goal = statistics.median(recorded("textbook", 20_167, "raw"))
+    step = next(s for s in moments("better") if statistics.median(recorded("better", s)) <= goal)
+    seconds = (("textbook", 20_167, "raw"), ("better", step, "averaged"))
+    slow, quick = (statistics.median(recorded(*run, "cpu_s")) for run in seconds)
+    assert slow / quick >= 15
+
+
+def test_recorded_losses_stay_while_the_distance_falls_to_a_quarter():
+    for column in ("loss_D", "loss_G"):
+        early, end = (recorded("better", step, column=column) for step in (1000, 6000))
+        assert all(abs(a - b) < 0.02 for a, b in zip(early, end, strict=True))
+    assert all(b < a / 4 for a, b in zip(recorded("better", 1000), recorded("better", 6000), strict=True))

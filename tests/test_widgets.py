@@ -211,7 +211,7 @@ def test_the_sentence_says_what_is_seen():
     def numbers():
         pattern = (
             r"At t = (\S+), z is (\S+) long\. The images differ by (\d+)% of full contrast "
-            r"from those at A, (\d+)% from those at B, (\d+)% from each other\."
+            r"from those at P, (\d+)% from those at Q, (\d+)% from each other\."
         )
         return [float(v) for v in re.fullmatch(pattern, view.sentence.value).groups()]
 
