@@ -17,7 +17,7 @@ class GAN:
     """Generator and discriminator that learn against each other, one call of ``step`` at a time.
 
     ``generator`` maps z (n, latent_dim) to samples, ``discriminator`` maps samples to logits; both get the batch's
-    conditions ``*y`` behind their first argument. ``opt_G`` and ``opt_D`` hold the parameters of one player each.
+    conditions ``*y`` after their first argument. ``opt_G`` and ``opt_D`` hold the parameters of one player each.
     ``latent(n, rng)`` draws n vectors z from the random generator it is handed. Keyword arguments:
 
     - ``loss``: "minimax", "non-saturating", "least-squares" or "hinge"

@@ -100,7 +100,7 @@ def density_coverage(real: Any, fake: Any, k: int = 3) -> tuple[float, float]:
 def nearest(samples: Any, training: Any) -> tuple[Tensor, Tensor]:
     """Return the distance (n,) of each sample to the nearest training sample, and the number (n,) of that one.
 
-    ``samples`` (n, ...) and ``training`` (N, ...) have equal shapes behind the first dimension; the distance is the
+    ``samples`` (n, ...) and ``training`` (N, ...) have equal shapes after the first dimension; the distance is the
     Euclidean one, over all pixels. Raises ValueError for other shapes and values that are not finite. Lesson 04.
     """
     samples, training = _features("samples", samples, torch.float32), _features("training", training, torch.float32)

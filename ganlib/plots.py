@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -154,10 +155,12 @@ def quality(
             ax.plot(x, y, **look)
     ax.plot([], [], color="#333333", label="averaged weights")
     ax.plot([], [], color="#333333", linestyle="--", label="raw weights")
+    handles, n = ax.get_legend_handles_labels()[0], len(recipes)
+    by_column = [handle for pair in zip_longest(handles[:n], handles[n:]) for handle in pair if handle]
     ax.set(xscale="log", yscale="log", xlabel="CPU seconds of training", ylabel=metric)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:g}")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(recipes) + 2, frameon=False, columnspacing=1)
+    ax.legend(handles=by_column, loc="lower left", bbox_to_anchor=(0, 1), ncols=max(n, 2), frameon=False)
     return ax
 
 

@@ -255,3 +255,42 @@ def test_every_text_can_be_read():
         assert texts
         assert min(text.get_fontsize() for text in texts) >= 9
         assert all(text.get_text().isascii() or "−" in text.get_text() for text in texts)
+
+
+def runs(recipe, values):
+    """Rows of a recipe: for each step a list with one (seconds, distance) for each seed."""
+    return [
+        {"recipe": recipe, "seed": k, "step": step, "cpu_s": seconds, "weights": weights, "frechet": distance * factor}
+        for step, of_seeds in values.items()
+        for k, (seconds, distance) in enumerate(of_seeds)
+        for weights, factor in (("averaged", 1), ("raw", 2))
+    ]
+
+
+def test_quality_draws_medians_and_the_range_over_seeds():
+    rows = runs("a", {200: [(4, 3), (5, 5), (9, 4)], 100: [(2, 10), (1, 30), (3, 20)]})
+    rows += [{"recipe": "a", "seed": 0, "epoch": 1, "loss_D": 1.0}]  # a row without quality
+    ax = plots.quality(rows, ["a"])
+    averaged, raw = ax.lines[:2]
+    np.testing.assert_array_equal(averaged.get_xydata(), [(2, 20), (5, 4)])
+    np.testing.assert_array_equal(raw.get_xydata(), [(2, 40), (5, 8)])
+    (band,) = ax.collections
+    corners = {tuple(corner) for corner in band.get_paths()[0].vertices}
+    assert corners == {(2, 10), (2, 30), (5, 3), (5, 5)}
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
+def test_quality_tells_recipes_and_weights_apart():
+    names = ["a", "b", "c"]
+    ax = plots.quality([row for name in names for row in runs(name, {1: [(1, 1)], 2: [(2, 2)]})], names)
+    lines = ax.lines[:6]
+    assert len({line.get_color() for line in lines}) == len({line.get_marker() for line in lines}) == 3
+    assert [line.get_linestyle() for line in lines] == ["-", "--"] * 3
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert shown == ["a", "averaged weights", "b", "raw weights", "c"]
+
+
+@pytest.mark.parametrize(("recipes", "metric"), [(["b"], "frechet"), (["a"], "recal")])
+def test_quality_without_rows_is_refused(recipes, metric):
+    with pytest.raises(ValueError, match="rows must hold"):
+        plots.quality(runs("a", {1: [(1, 1)]}), recipes, metric=metric)
