@@ -37,7 +37,7 @@ NOTEBOOKS = HERE.parent / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 BATCH, LATENT = 128, 128
 THREADS = (1, 2)  # the lessons use one
-PARTS = ("models", "gan", "training", "data", "plots", "widgets")
+PARTS = ("models", "gan", "training", "data", "metrics", "judge", "plots", "widgets", "checks")
 GOALS = {"plain": 2.2, "products": 1.9, "import": 2.0, "slider": 25.0, "first picture": 5.0}
 
 # The matrix products that one step needs, by layer: inputs, outputs; forward, weight and input gradients.

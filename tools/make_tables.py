@@ -18,6 +18,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -115,8 +116,11 @@ def claims_table(lesson: Path, seeds: int, folder: Path, jobs: int = 1) -> None:
 
 
 def _claims_of_a_run(lesson: Path, data: str, seed: int) -> list[dict[str, Any]]:
-    with _data(data):
-        nb = execute(nbformat.read(lesson, as_version=4), lesson.parent, seed=seed)
+    # A folder of its own: runs at the same time would take each other's checkpoints.
+    with _data(data), tempfile.TemporaryDirectory() as folder:
+        if (lesson.parent / "tables").exists():
+            shutil.copytree(lesson.parent / "tables", Path(folder, "tables"))
+        nb = execute(nbformat.read(lesson, as_version=4), Path(folder), seed=seed)
     return [{"data": data, "seed": seed, "claims": {s: [holds, measured] for holds, s, measured in claims(nb)}}]
 
 
