@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shutil
 import statistics
 from collections import Counter
 from pathlib import Path
@@ -103,14 +104,26 @@ def test_the_spot_check_notices():
     assert disagreements(table, [(True, "a", "0.50"), (True, "c", "")]) == ["b", "c"]
 
 
-LESSON = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1")])
+LESSON = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("from ganlib import module\nmodule.f(1)")])
 CODE = '''
+import math
+
+from .other import g as h
+
+LIMIT = 3
+
+
 def f(x):
     """Say."""
     if x < 0:
         raise ValueError("x must be positive")
-    return 1
+    return 1 + h(LIMIT)
+
+
+def unused(x):
+    return 5
 '''
+OTHER = "def g(x):\n    return C().two()\n\n\nclass C:\n    def two(self):\n        return 2\n"
 
 
 @pytest.mark.parametrize("which", ["code_hash", "quality_hash"])
@@ -118,37 +131,45 @@ def f(x):
     ("old", "new", "same"),
     [
         ("Say.", "Say more.", True),
-        ("return 1", "return 1  # why", True),
-        ("return 1", "return (\n        1\n    )", True),
+        ("h(LIMIT)", "h(LIMIT)  # why", True),
+        ("h(LIMIT)", "h(\n        LIMIT)", True),
         ("x must be positive", "x must be at least 0", True),
+        ("return 5", "return 6", True),
+        ("LIMIT = 3", "LIMIT = 3\nNEW = 4", True),
         ("return 1", "return 2", False),
         ("x < 0", "x <= 0", False),
         ('raise ValueError("x must be positive")', "pass", False),
-        ("return 1", 'return "Say."', False),
+        ("LIMIT = 3", "LIMIT = 4", False),
+        ("return 2", "return 3", False),
+        ("import math\n", "import math\n\nmath.tau = 6\n", False),
     ],
 )
-def test_hash_ignores_comments_docstrings_and_words_of_errors_only(which, old, new, same, tmp_path, monkeypatch):
+def test_hash_covers_the_code_that_is_reached_and_not_its_words(which, old, new, same, tmp_path, monkeypatch):
     monkeypatch.setattr(make_tables, "PACKAGE", tmp_path)
-    monkeypatch.setattr(quality, "MODULES", ("module",))
+    monkeypatch.setattr(quality, "__file__", str(tmp_path / "quality.txt"))
     nbformat.write(LESSON, tmp_path / "09_x.ipynb")
-    (tmp_path / "module.py").write_text(CODE, encoding="utf-8")
+    (tmp_path / "quality.txt").write_text("from ganlib.module import f\n\nresult = f(1)\n", encoding="utf-8")
 
-    def value():
+    def value(change):
+        for name, code in (("module", CODE), ("other", OTHER)):
+            (tmp_path / f"{name}.py").write_text(change(code), encoding="utf-8")
         return make_tables.quality_hash() if which == "quality_hash" else make_tables.code_hash(tmp_path / "09_x.ipynb")
 
-    before = value()
-    (tmp_path / "module.py").write_text(CODE.replace(old, new), encoding="utf-8")
-    assert (value() == before) == same
+    assert old in CODE + OTHER
+    assert (value(str) == value(lambda code: code.replace(old, new))) == same
 
 
-def test_hash_of_the_quality_table_covers_what_its_numbers_come_from(tmp_path, monkeypatch):
-    text = Path(quality.__file__).read_text(encoding="utf-8")
-    imported = re.findall(r"^from ganlib(?:\.(\w+))? import (.+)$", text, re.MULTILINE)
-    names = {name for module, rest in imported for name in ([module] if module else rest.split(", "))}
-    assert names | {"losses"} == set(quality.MODULES)  # gan stands on losses
-    before = make_tables.quality_hash()
-    (tmp_path / "quality.py").write_text(text.replace("EPOCH = 469", "EPOCH = 468"), encoding="utf-8")
-    monkeypatch.setattr(quality, "__file__", str(tmp_path / "quality.py"))
+def test_hash_of_the_quality_table_covers_its_recipes_and_what_they_stand_on(tmp_path, monkeypatch):
+    before, source = make_tables.quality_hash(), Path(quality.__file__).read_text(encoding="utf-8")
+    (tmp_path / "quality.py").write_text(source.replace("EPOCH = 469", "EPOCH = 468"), encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(quality, "__file__", str(tmp_path / "quality.py"))
+        assert make_tables.quality_hash() != before
+    shutil.copytree(make_tables.PACKAGE, tmp_path / "ganlib")
+    monkeypatch.setattr(make_tables, "PACKAGE", tmp_path / "ganlib")
+    assert make_tables.quality_hash() == before
+    losses = tmp_path / "ganlib" / "losses.py"  # gan stands on losses
+    losses.write_text(losses.read_text(encoding="utf-8").replace("softplus(-fake_logits)", "softplus(fake_logits)"))
     assert make_tables.quality_hash() != before
 
 

@@ -38,20 +38,70 @@ Work = Callable[..., list[dict[str, Any]]]
 
 
 def code_hash(lesson: Path) -> str:
-    """A hash of the code of ``lesson`` and of ganlib; comments, layout, docstrings and errors do not count."""
+    """A hash of the code of ``lesson``, and of what it reaches in ganlib."""
     cells = [c.source for c in nbformat.read(lesson, as_version=4).cells if c.cell_type == "code"]
-    sources = ["\n".join(cells), *(p.read_text(encoding="utf-8") for p in sorted(PACKAGE.glob("*.py")))]
-    return hashlib.sha256("\n".join(_bare(source) for source in sources).encode()).hexdigest()[:16]
+    return _hash("\n".join(cells))
 
 
 def quality_hash() -> str:
     """A hash of the code that the numbers of the quality table depend on."""
-    paths = [Path(quality.__file__), *(PACKAGE / f"{name}.py" for name in quality.MODULES)]
-    sources = [_bare(path.read_text(encoding="utf-8")) for path in paths]
-    return hashlib.sha256("\n".join(sources).encode()).hexdigest()[:16]
+    return _hash(Path(quality.__file__).read_text(encoding="utf-8"))
 
 
-def _bare(source: str) -> str:
+def _hash(source: str) -> str:
+    """A hash of ``source`` and of the top-level statements of ganlib that it reaches, directly or not.
+
+    So a new function makes no table stale. Comments, layout, docstrings and the words of errors do not count; what is
+    imported under a name that is computed while running is missed.
+    """
+    trees = {path.stem: _bare(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.glob("*.py"))}
+    trees[""] = _bare(source)
+    scopes = {module: _scope(module, tree) for module, tree in trees.items()}
+    reached: dict[tuple[str, int], str] = {}
+    todo = {("", name) for statement in trees[""].body for name in _binds(statement) or {""}}
+    seen: set[tuple[str, str]] = set()
+    while todo:
+        module, name = todo.pop()
+        seen.add((module, name))
+        for i, statement in enumerate(trees[module].body if module in trees else ()):
+            if name in _binds(statement) or not _binds(statement):
+                reached[module, i] = ast.dump(statement)
+                todo |= _mentions(statement, scopes[module]) - seen
+    return hashlib.sha256("\n".join(text for _, text in sorted(reached.items())).encode()).hexdigest()[:16]
+
+
+def _scope(module: str, tree: ast.Module) -> dict[str, tuple[str, str]]:
+    """What the names of a module mean: (module, definition), where "" stands for a module of ganlib as a whole."""
+    scope = {name: (module, name) for statement in tree.body for name in _binds(statement)}
+    for node in ast.walk(tree):
+        for alias in node.names if isinstance(node, ast.ImportFrom) else ():
+            parent = (node.module or "").removeprefix("ganlib").strip(".")
+            scope[alias.asname or alias.name] = (parent, alias.name) if parent else (alias.name, "")
+    return scope
+
+
+def _mentions(statement: ast.stmt, scope: dict[str, tuple[str, str]]) -> set[tuple[str, str]]:
+    """The definitions that a statement names: ``f`` or ``module.f``."""
+    found = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and node.id in scope:
+            found.add(scope[node.id])
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module, name = scope.get(node.value.id, ("", "."))
+            found |= set() if name else {(module, node.attr)}
+    return found
+
+
+def _binds(statement: ast.stmt) -> set[str]:
+    """The names to which a top-level statement gives a meaning; imports count where they are used."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return {statement.name}
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return {"import"}
+    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def _bare(source: str) -> ast.Module:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise):
@@ -61,7 +111,7 @@ def _bare(source: str) -> str:
             value = body[0].value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 del body[0]
-    return ast.dump(tree)
+    return tree
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from ganlib import data, judge, metrics, models
 from ganlib.gan import GAN
 from ganlib.training import Minibatches
 
-MODULES = ("data", "gan", "judge", "losses", "metrics", "models", "training")  # what the numbers depend on
 EPOCH = 469  # steps of 128 images that hold 60,000
 SAMPLES, FEW = 10_000, 3_000  # for the Fréchet distance; for precision and recall, whose cost is quadratic
 TEXTBOOK_LR = 2e-4
@@ -27,7 +26,6 @@ CHANGES = {
     "adam": "Adam with 1e-3 and (0.0, 0.99)",
     "r1": "R1 on every fourth step",
 }
-ABLATION_STEPS = 3000
 
 
 def build(changes: set[str], seed: int) -> GAN:
