@@ -26,10 +26,33 @@ STYLE: dict[str, dict[str, Any]] = {
 }
 # Recipes that are compared get three more colours, which differ in brightness too.
 SERIES = (("#ffa90e", "v"), ("#94a4a2", "D"), ("#bd1f01", "P"))
+LINES = ("-", "--", "-.")
 FIXED_POINT: dict[str, Any] = {"color": "#333333", "linestyle": ":", "linewidth": 1.2}
 SIZE = 28  # pixels: every image of the course is 28 x 28
 GAP = 1  # pixels between two images
 GREY, PAPER = 200, 255  # of the gap and of an empty place
+
+
+ROLES = {"p": "real", "p_g": "fake", "D": "D", "D*": "D*"}  # curves that are known by their names
+
+
+def curves(x: Any, named: Mapping[str, Any], ax: Axes | None = None, *, xlabel: str = "x") -> Axes:
+    """Draw named curves over ``x``: p, p_g, D and D* in their own looks, up to three others in looks to tell apart.
+
+    ``named``: values (n,) by name, for the places ``x`` (n,). Raises ValueError for more than three other names.
+    Introduced in lesson 02.
+    """
+    ax, others = ax or _axes((7, 3.2)), [name for name in named if name not in ROLES]
+    if len(others) > len(SERIES):
+        raise ValueError(f"named must hold at most {len(SERIES)} new curves, got {', '.join(others)}: draw two figures")
+    looks = {name: (STYLE[role]["color"], STYLE[role]["linestyle"]) for name, role in ROLES.items()}
+    looks |= {name: (color, line) for name, (color, _), line in zip(others, SERIES, LINES)}
+    for name, y in named.items():
+        color, line = looks[name]
+        ax.plot(x, y, label=name, color=color, linestyle=line)
+    ax.set_xlabel(xlabel)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(named), frameon=False)
+    return ax
 
 
 def tile(images: "Images", columns: int | None = None) -> np.ndarray:
@@ -135,6 +158,8 @@ def quality(
     `rows`: records with "recipe", "seed", "step", "cpu_s", "weights" ("raw" or "averaged") and `metric`, as in
     `notebooks/tables/04_quality.json`. Raises ValueError for a recipe or metric without rows. Introduced in lesson 04.
     """
+    if len(recipes) > len(SERIES):
+        raise ValueError(f"recipes must be at most {len(SERIES)}, got {', '.join(recipes)}: draw two figures")
     ax = ax or _axes((7, 4))
     for name, (color, marker) in zip(recipes, SERIES, strict=False):
         for weights, line in (("averaged", "-"), ("raw", "--")):

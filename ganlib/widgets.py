@@ -13,12 +13,16 @@ import numpy as np
 import torch
 from IPython import get_ipython
 from IPython.display import display
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
+from torch.nn.functional import softplus
 from traitlets import link
 
+from ganlib import metrics
 from ganlib.claims import say
-from ganlib.plots import tile
+from ganlib.plots import FIXED_POINT, STYLE, curves, tile
+from ganlib.targets import Mixture, normal
 
 ENLARGE = 3  # screen pixels for one pixel of an image
 
@@ -69,18 +73,18 @@ def show(thing: Figure | ipywidgets.DOMWidget, caption: str, *, first_frame: byt
 
 
 class View:
-    """A grid of images and a sentence under it, replaced in place by `update`; it needs no screen.
+    """A picture and a sentence under it, replaced in place by `update`; it needs no screen.
 
-    `box` is the widget to show; `picture`, `sentence` and the `controls` by name are its parts. Introduced
-    in lesson 04.
+    `draw` makes the PNG of what is shown. `box` is the widget to show; `picture`, `sentence` and the
+    `controls` by name are its parts. Introduced in lesson 02.
     """
 
-    def __init__(self, images: torch.Tensor, sentence: str, columns: int):
-        self.columns = columns
+    def __init__(self, draw: Callable[[Any], bytes], what: Any, sentence: str):
+        self.draw = draw
         self.controls: dict[str, Any] = {}
         self.picture = ipywidgets.Image(format="png")
         self.sentence = ipywidgets.HTML()
-        self.update(images, sentence)
+        self.update(what, sentence)
         # A box would stretch the picture over the whole width of the cell, and blur it.
         width = f"{Image.open(io.BytesIO(self.png)).width}px"
         self.picture.layout = ipywidgets.Layout(width=width, align_self="flex-start")
@@ -91,9 +95,9 @@ class View:
         """The picture as it is now."""
         return self.picture.value
 
-    def update(self, images: torch.Tensor, sentence: str) -> None:
-        """Replace the picture and the sentence. `images`: (N, 1, 28, 28) in [-1, 1], the same N each time."""
-        self.picture.value = _png(tile(images, self.columns))
+    def update(self, what: Any, sentence: str) -> None:
+        """Replace the picture, drawn of `what`, and the sentence."""
+        self.picture.value = self.draw(what)
         self.sentence.value = html.escape(sentence)
 
 
@@ -103,7 +107,7 @@ def live_grid(images: torch.Tensor, sentence: str, *, columns: int = 5) -> View:
     `images`: (N, 1, 28, 28) in [-1, 1]; `sentence` stands under them. Show it with `show(view.box, caption,
     first_frame=view.png)`. Introduced in lesson 04.
     """
-    return View(images, sentence, columns)
+    return View(lambda images: _png(tile(images, columns)), images, sentence)
 
 
 def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: int, *, seed: int = 0) -> View:
@@ -118,8 +122,8 @@ def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: 
     if latent_dim < 1:
         raise ValueError(f"latent_dim must be 1 or more, got {latent_dim}: pass the length of one z")
     rng = torch.Generator().manual_seed(seed)
-    t, t_row = _slider("t: P to Q", 0.0, 1.0)
-    stretch, stretch_row = _slider("stretch z by", 1.0, 3.0)
+    t, t_row = _slider("t: P to Q", 0.0, 0.0, 1.0)
+    stretch, stretch_row = _slider("stretch z by", 1.0, 0.0, 3.0)
     path = ipywidgets.Dropdown(options=["round", "straight"], description="path")
     walk_on = ipywidgets.Button(description="walk on: Q is the new P", layout=ipywidgets.Layout(width="auto"))
 
@@ -157,7 +161,7 @@ def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: 
         view.update(*now())
 
     ends = [fresh(), fresh()]
-    view = View(*now(), columns=5)
+    view = View(lambda images: _png(tile(images, 5)), *now())
     view.controls = {"t": t, "stretch": stretch, "path": path, "walk on": walk_on}
     view.box.children = (t_row, stretch_row, ipywidgets.HBox([path, walk_on]), *view.box.children)
     for control in (t, stretch, path):
@@ -166,10 +170,106 @@ def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: 
     return view
 
 
-def _slider(name: str, value: float, maximum: float) -> tuple[ipywidgets.FloatSlider, ipywidgets.HBox]:
+def value_playground() -> View:
+    """Move p_g with sliders, be D by hand, and watch V, its maximum over D, and the divergences from p = N(0, 1).
+
+    Two halves of equal weight make p_g: "centre", "width" and "split" move it. D(x) is the sigmoid of "tilt" times
+    (x - "place"). These are the names of the `controls`. Introduced in lesson 02.
+    """
+    x = torch.linspace(-10, 10, 801, dtype=torch.float64)
+    log_p = normal().log_density(x)
+    ranges = {"centre": (3, -5, 5), "width": (1, 0.5, 2), "split": (0, 0, 2), "tilt": (0, -5, 5), "place": (0, -5, 5)}
+    labels = {"tilt": "tilt of D", "place": "D = ½ at"}
+    sliders = {name: _slider(labels.get(name, name), *of, step=0.1) for name, of in ranges.items()}
+    controls = {name: slider for name, (slider, _) in sliders.items()}
+
+    def now() -> tuple[dict[str, Any], str]:
+        centre, width, split, tilt, place = (slider.value for slider in controls.values())
+        half = Mixture((-split, split), (width, width))
+        log_q, mine = half.log_density(x - centre), tilt * (x - place)
+        p, q, best = log_p.exp(), log_q.exp(), log_p - log_q
+        top, own = (metrics.value_function(logits, p, q, x) for logits in (best, mine))
+        kl, jsd = metrics.kl_divergence(p, q, x), metrics.js_divergence(p, q, x)
+        state = {"p_g": q, "D*": best.sigmoid(), "D": mine.sigmoid(), "centre": centre, "top": top, "own": own}
+        sentence = (
+            f"p_g: centre {centre:.1f}, width {width:.1f}, split {split:.1f}. KL(p‖p_g) = {kl:.3f}, JSD = {jsd:.3f}, "
+            f"max V = {top:.3f}. Your D gets V = {own:.3f}, so {top - own:.3f} is missing."
+        )
+        if top < -2 * math.log(2) + 1e-3:
+            sentence += " p_g lies on p, and no D does better than a coin."
+        return state | {"half": half}, sentence.replace("-", "−")
+
+    view = View(_drawing_of_the_game(x, log_p.exp()), *now())
+    view.controls = controls
+    rows = [row for _, row in sliders.values()]
+    names = (ipywidgets.HTML("<b>You are G: move p_g</b>"), ipywidgets.HTML("<b>You are D: tilt D</b>"))
+    columns = [ipywidgets.VBox([names[0], *rows[:3]]), ipywidgets.VBox([names[1], *rows[3:]])]
+    view.box.children = (ipywidgets.HBox(columns), *view.box.children)
+    for control in controls.values():
+        control.observe(lambda _: view.update(*now()), "value")
+    return view
+
+
+def _drawing_of_the_game(x: torch.Tensor, p: torch.Tensor) -> Callable[[dict[str, Any]], bytes]:
+    """Draw once what stands still; the returned function adds what moves, which takes a fifth of the time."""
+    fig = Figure(figsize=(8.6, 3.8), dpi=90, layout="constrained")
+    canvas = FigureCanvasAgg(fig)
+    grid = fig.add_gridspec(2, 2, width_ratios=(1.1, 1))
+    above, below, right = (fig.add_subplot(grid[place]) for place in ((0, 0), (1, 0), (slice(None), 1)))
+    moving: dict[str, Any] = {}
+    for ax, names, top in ((above, ("D*", "D"), 1.02), (below, ("p_g",), 0.85)):
+        curves(x, dict.fromkeys(("p", *names) if ax is below else names, p), ax)
+        ax.set(xlim=(-7, 7), ylim=(-0.02, top), ylabel="density" if ax is below else "D(x)")
+        moving |= dict(zip(names, ax.lines[-len(names) :]))
+    above.set(xlabel="", xticklabels=[])
+    below.fill_between(x, p, color=STYLE["real"]["color"], alpha=0.2, linewidth=0)
+    centres = torch.linspace(-5, 5, 81, dtype=torch.float64)
+    (moving["curve"],) = right.plot(centres, 0 * centres, color=STYLE["D*"]["color"])
+    (moving["missing"],) = right.plot([0, 0], [0, 0], color=STYLE["D"]["color"], linewidth=1)
+    for name, label in (("D*", "max V"), ("D", "your V")):
+        look = {"color": STYLE[name]["color"], "marker": STYLE[name]["marker"], "linestyle": ""}
+        (moving[label],) = right.plot([0], [0], **look, markersize=9, markeredgewidth=2, label=label, clip_on=False)
+    for height, words in ((0.0, "0: nothing in common"), (-2 * math.log(2), "−1.386: p_g = p")):
+        right.axhline(height, **FIXED_POINT)
+        right.text(-4.9, height + 0.06, words, fontsize=10)
+    right.set(xlim=(-5, 5), ylim=(-3, 0.25), xlabel="centre of p_g", ylabel="V(D, G)")
+    right.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+    for artist in moving.values():
+        artist.set_animated(True)
+    canvas.draw()
+    still = canvas.copy_from_bbox(fig.bbox)
+    shapes: dict[Mixture, torch.Tensor] = {}
+
+    def draw(state: dict[str, Any]) -> bytes:
+        half = state["half"]
+        if half not in shapes:  # max V for each centre
+            shapes.clear()
+            q = half.log_density(x - centres[:, None])
+            s = p.log() - q
+            shapes[half] = -torch.trapezoid(p * softplus(-s) + q.exp() * softplus(s), x)
+        for name in ("p_g", "D*", "D"):
+            moving[name].set_ydata(state[name])
+        moving["curve"].set_ydata(shapes[half])
+        ends = {"max V": state["top"], "your V": max(state["own"], -3)}
+        for label, value in ends.items():
+            moving[label].set_data([state["centre"]], [value])
+        moving["missing"].set_data([state["centre"]] * 2, list(ends.values()))
+        canvas.restore_region(still)
+        for artist in moving.values():
+            artist.axes.draw_artist(artist)
+        file = io.BytesIO()
+        Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(file, "PNG", compress_level=1)
+        return file.getvalue()
+
+    return draw
+
+
+def _slider(
+    name: str, value: float, minimum: float, maximum: float, step: float = 0.05
+) -> tuple[ipywidgets.FloatSlider, ipywidgets.HBox]:
     """A slider, and a row with it and a named number to type: a screen reader finds no name on a slider."""
-    slider = ipywidgets.FloatSlider(value, min=0.0, max=maximum, step=0.05, readout=False)
-    number = ipywidgets.BoundedFloatText(value, min=0.0, max=maximum, step=0.05, description=name)
+    slider = ipywidgets.FloatSlider(value, min=minimum, max=maximum, step=step, readout=False)
+    number = ipywidgets.BoundedFloatText(value, min=minimum, max=maximum, step=step, description=name)
     link((slider, "value"), (number, "value"))
     return slider, ipywidgets.HBox([number, slider])
 
