@@ -22,11 +22,8 @@ class Mixture:
 
     def __post_init__(self) -> None:
         n = len(self.means)
-        for name, values in (
-            ("means", self.means),
-            ("sds", self.sds),
-            ("weights", self.weights or [1 / max(n, 1)] * n),
-        ):
+        weights = self.weights or [1 / max(n, 1)] * n
+        for name, values in (("means", self.means), ("sds", self.sds), ("weights", weights)):
             if not n or len(values) != n or not all(map(math.isfinite, values)):
                 raise ValueError(
                     f"{name} must hold one finite number for each component, {n} here, got {values}: "
@@ -45,9 +42,7 @@ class Mixture:
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return log p(x), of the shape of ``x``. It stays finite where the density itself underflows to 0."""
-        means, sds, weights = (
-            torch.tensor(v, dtype=x.dtype, device=x.device) for v in (self.means, self.sds, self.weights)
-        )
+        means, sds, weights = self._parameters(x.dtype, x.device)
         standard = (x[..., None] - means) / sds
         return torch.logsumexp(weights.log() - standard.square() / 2 - sds.log(), -1) - math.log(2 * math.pi) / 2
 
@@ -57,18 +52,13 @@ class Mixture:
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Return n draws (n, 1), float64, that depend on ``rng`` alone."""
-        means, sds, weights = (
-            torch.tensor(v, dtype=torch.float64, device=rng.device) for v in (self.means, self.sds, self.weights)
-        )
+        means, sds, weights = self._parameters(torch.float64, rng.device)
         which = torch.multinomial(weights, n, replacement=True, generator=rng)
         noise = torch.randn(n, dtype=torch.float64, device=rng.device, generator=rng)
         return (means[which] + sds[which] * noise)[:, None]
 
-    def _parameters(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        means, sds, weights = (
-            torch.tensor(v, dtype=dtype, device=device) for v in (self.means, self.sds, self.weights)
-        )
-        return means, sds, weights
+    def _parameters(self, dtype: torch.dtype, device: torch.device) -> list[Tensor]:
+        return [torch.tensor(v, dtype=dtype, device=device) for v in (self.means, self.sds, self.weights)]
 
 
 def normal(mean: float = 0.0, sd: float = 1.0) -> Mixture:
