@@ -36,21 +36,23 @@ GREY, PAPER = 200, 255  # of the gap and of an empty place
 ROLES = {"p": "real", "p_g": "fake", "D": "D", "D*": "D*"}  # curves that are known by their names
 
 
-def curves(x: Any, named: Mapping[str, Any], ax: Axes | None = None, *, xlabel: str = "x") -> Axes:
+def curves(x: Any, named: Mapping[str, Any], ax: Axes | None = None, **settings: Any) -> Axes:
     """Draw named curves over ``x``: p, p_g, D and D* in their own looks, up to three others in looks to tell apart.
 
-    ``named``: values (n,) by name, for the places ``x`` (n,). Raises ValueError for more than three other names.
+    ``named``: values (n,) by name, for the places ``x`` (n,); ``settings`` such as ``ylabel`` are for the axes. Raises ValueError for more than three other names.
     Introduced in lesson 02.
     """
-    ax, others = ax or _axes((7, 3.2)), [name for name in named if name not in ROLES]
+    others = [name for name in named if name not in ROLES]
     if len(others) > len(SERIES):
         raise ValueError(f"named must hold at most {len(SERIES)} new curves, got {', '.join(others)}: draw two figures")
     looks = {name: (STYLE[role]["color"], STYLE[role]["linestyle"]) for name, role in ROLES.items()}
     looks |= {name: (color, line) for name, (color, _), line in zip(others, SERIES, LINES)}
+    ax = ax or _axes((7, 3.2))
     for name, y in named.items():
         color, line = looks[name]
-        ax.plot(x, y, label=name, color=color, linestyle=line)
-    ax.set_xlabel(xlabel)
+        data = (values.detach() if hasattr(values, "detach") else values for values in (x, y))
+        ax.plot(*data, label=name, color=color, linestyle=line)
+    ax.set(**{"xlabel": "x"} | settings)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(named), frameon=False)
     return ax
 
