@@ -9,7 +9,7 @@ TORCH_INDEX := $(if $(filter Linux,$(shell uname -s)),--extra-index-url https://
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test notebooks tables bench format
+.PHONY: help lab test test-exact notebooks tables bench format
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,9 @@ test: $(VENV)/.test  ## run every check; needs no network once it is installed
 	$(RUN) -m mypy
 	$(RUN) -m pytest -rs --cov=ganlib tests
 	env -u GANLIB_SEED GANLIB_STRICT=1 $(RUN) -m pytest -rs $(NBVAL) notebooks
+
+test-exact: $(VENV)/.test
+	env -u GANLIB_SEED GANLIB_STRICT=1 $(RUN) -m pytest -rs $(NBVAL) notebooks/02*.ipynb
 
 notebooks: $(VENV)/.test  ## run lessons and store their outputs (LESSON=04, or LESSON=changed since the last commit)
 	$(RUN) tools/run_notebooks.py $(LESSON)

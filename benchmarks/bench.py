@@ -37,7 +37,7 @@ NOTEBOOKS = HERE.parent / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 BATCH, LATENT = 128, 128
 THREADS = (1, 2)  # the lessons use one
-PARTS = ("models", "gan", "training", "data", "metrics", "judge", "plots", "widgets", "checks")
+PARTS = ("models", "targets", "gan", "training", "data", "metrics", "judge", "plots", "widgets", "checks")
 GOALS = {"plain": 2.2, "products": 1.9, "import": 2.0, "slider": 25.0, "first picture": 5.0}
 
 # The matrix products that one step needs, by layer: inputs, outputs; forward, weight and input gradients.
@@ -216,9 +216,9 @@ def compare(runs: dict[str, Iterator[Any]], rounds: int, chunk: int) -> dict[str
 
 
 def latencies(gan: GAN, moves: int) -> dict[str, float]:
-    """Median CPU milliseconds of one slider move and of one new live grid."""
+    """Median CPU milliseconds of one move of each slider, and of one new live grid."""
     explorer = widgets.latent_explorer(gan.generate, 32)
-    slider = explorer.controls["t"]
+    slider, centre = explorer.controls["t"], widgets.value_playground().controls["centre"]
     view, fakes = widgets.live_grid(gan.sample(25, seed=0), "step 0"), gan.sample(25, seed=1)
     places = cycle([k / 20 for k in [*range(1, 21), *range(19, -1, -1)]])  # there and back, never twice at one place
 
@@ -232,6 +232,7 @@ def latencies(gan: GAN, moves: int) -> dict[str, float]:
 
     return {
         "latent_explorer": milliseconds(lambda: setattr(slider, "value", next(places))),
+        "value_playground": milliseconds(lambda: setattr(centre, "value", next(places))),
         "live_grid": milliseconds(lambda: view.update(fakes, "step 1")),
     }
 
@@ -326,7 +327,12 @@ def table(results: dict[str, Any]) -> str:
     row("textbook GAN, `GAN.step` with bf16 products, where the CPU has them", speed("bf16"))
     row("better recipe (BatchNorm, R1, average), `GAN.step`", speed("better"))
     goal = f"≤ {GOALS['slider']:.0f} ms"
-    for name, what in (("latent_explorer", "slider of `latent_explorer` to new picture"), ("live_grid", "`live_grid`")):
+    pictures = {
+        "latent_explorer": "slider of `latent_explorer` to new picture",
+        "value_playground": "slider of `value_playground` to new picture",
+        "live_grid": "`live_grid`",
+    }
+    for name, what in pictures.items():
         row(f"{what}, kernel CPU", [f"{of[name]:.1f} ms" for of in latency.values()], goal)
     row("import of torch itself", [f"{imports['torch']:.2f} s"])
     beyond = sum(imports.values()) - imports["torch"]

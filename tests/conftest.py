@@ -1,4 +1,10 @@
+import re
+import shutil
+from pathlib import Path
+
 import matplotlib
+import matplotlib.pyplot as plt
+import nbformat
 import pytest
 import torch
 
@@ -11,3 +17,33 @@ def plain_settings(monkeypatch):
     """Tests see the defaults, not what the caller's shell sets; only where the data lie is taken from it."""
     for name in ("GANLIB_STRICT", "GANLIB_SEED", "GANLIB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
+
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+
+
+@pytest.fixture
+def run(request, tmp_path, monkeypatch, capsys):
+    """Run the module's LESSON up to a cell with changes in its code; return what it printed and its false claims."""
+    notebook = nbformat.read(NOTEBOOKS / request.module.LESSON, as_version=4)
+    shutil.copytree(NOTEBOOKS / "tables", tmp_path / "tables")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plt, "show", lambda: None)
+
+    def until(last, *changes):
+        namespace, left = {"__name__": "lesson"}, list(changes)
+        for cell in [cell for cell in notebook.cells if cell.cell_type == "code"]:
+            source = cell.source
+            for change in [c for c in left if c[0] in source]:
+                source = source.replace(*change)
+                left.remove(change)
+            exec(compile(source, cell.id, "exec"), namespace)
+            if cell.id == last:
+                break
+        assert left == [], "the lesson no longer holds the lines that are to be changed"
+        printed = capsys.readouterr().out
+        return printed, re.findall(r"^✗ ([^(\n]+?)(?: \(.*)?$", printed, re.MULTILINE)
+
+    yield until
+    plt.close("all")
+    torch.set_default_dtype(torch.float32)  # a lesson may have changed it
