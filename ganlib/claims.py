@@ -57,6 +57,7 @@ def guess(mine: Any, measured: Any) -> None:
     if mine is None:
         say(f"your guess: none yet, measured: {shown}")
         return
+    mine = tuple(mine) if isinstance(mine, list) else mine
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         right = isinstance(mine, (int, float)) and abs(mine - value) <= 0.1 * abs(value)
     else:
