@@ -175,6 +175,16 @@ def near(got: Any, wanted: Any, tolerance: float = 1e-3) -> bool:
     return bool(np.abs(got - wanted).max(initial=0) <= tolerance * np.abs(wanted).max(initial=0))
 
 
+def diagnosis(got: Any, mistakes: list[tuple[Any, str]], unknown: str) -> str:
+    """Return the sentence of the first mistake whose value is ``near`` what was got, or ``unknown``; for verdicts."""
+    return next((sentence for value, sentence in mistakes if near(got, value)), unknown)
+
+
+def sigmoid(s: np.ndarray) -> np.ndarray:
+    """Return 1 / (1 + exp(-s)), of the shape of ``s``, without an overflow at logits such as -800; for verdicts."""
+    return np.exp(-np.logaddexp(0, -s))
+
+
 def _plain(observed: Any) -> bool:
     def fits(value: Any) -> bool:
         return value.dtype.kind in "biuf" if type(value) is np.ndarray else type(value) in (bool, int, float, str)

@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from . import models, training
-from .checks import Check, Mistake, Plain, Verdict, attempted, near
+from .checks import Check, Mistake, Plain, Verdict, attempted, diagnosis, near, sigmoid
 from .gan import GAN
 
 _yes, _no = partial(Verdict, True), partial(Verdict, False)
@@ -92,15 +92,6 @@ def upgraded_pair() -> tuple[nn.Module, nn.Module]:
     return G, D
 
 
-def _sigmoid(s: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0, -s))
-
-
-def _diagnosis(got: Any, mistakes: list[tuple[Any, str]], unknown: str) -> str:
-    """The sentence of the mistake that gives what was got, or the one for an unknown mistake."""
-    return next((sentence for value, sentence in mistakes if near(got, value)), unknown)
-
-
 def _inputs_generator_loss(seed: int) -> Plain:
     rng = np.random.default_rng(seed)
     steep = [-rng.uniform(700, 900), -rng.uniform(35, 45), rng.uniform(35, 45), rng.uniform(700, 900)]
@@ -139,25 +130,25 @@ def _verdict_generator_loss(inputs: Plain, observed: Plain) -> Verdict:
         (-wanted, "The sign is wrong: this is +E log D. The optimizer makes a loss small, so D(G(z)) would fall."),
         (saturating, "This is the saturating loss E log(1 - D). Its gradient vanishes while D wins. Take -E log D."),
         (-saturating, "The labels are swapped: this is -E log(1 - D). G wants D to answer 1, real."),
-        (np.logaddexp(0, -_sigmoid(s)).mean(), "The sigmoid is applied twice: softplus(-s) has it inside already."),
+        (np.logaddexp(0, -sigmoid(s)).mean(), "The sigmoid is applied twice: softplus(-s) has it inside already."),
         (wanted * s.size, "This is the sum over the images, so it grows with the batch. Take the mean."),
         (wanted / np.log(2), "The logarithm has base 2. Take the natural one, as torch.log and softplus do."),
-        (-_sigmoid(s).mean(), "The logarithm is missing: this is the mean of -D(G(z)), not of -log D(G(z))."),
+        (-sigmoid(s).mean(), "The logarithm is missing: this is the mean of -D(G(z)), not of -log D(G(z))."),
         (-s.mean(), "This is the mean of -s, but a logit is no logarithm of a probability. Take softplus(-s)."),
     ]
     if np.isnan(loss):
         return _no("You took the logit for a probability: the logarithm of a negative s is NaN. Take softplus(-s).")
     if not near(loss, wanted):
         unknown = f"The loss is {loss:.4g} where -E log D gives {wanted:.4g}. Compare it with the formula of L_G."
-        return _no(_diagnosis(loss, mistakes, unknown))
-    if not near(gradient, -_sigmoid(-s) / s.size):
+        return _no(diagnosis(loss, mistakes, unknown))
+    if not near(gradient, -sigmoid(-s) / s.size):
         return _no("The value is right, but not the gradient. Compute all of the loss from fake_logits.")
     steep, gradient, s = observed["steep"], observed["steep_gradient"], inputs["steep"]
     if not np.isfinite(steep):
         return _no(f"At a logit of {s.min():.0f} the loss is not finite: log(sigmoid(s)) is log 0. Take softplus(-s).")
     if not np.all(gradient[s < 0] < -0.5 / s.size):
         return _no("At logits of -40 and less the gradient vanishes. No clamp, no 1e-8, no sigmoid: softplus(-s).")
-    if not (near(steep, np.logaddexp(0, -s).mean()) and near(gradient, -_sigmoid(-s) / s.size)):
+    if not (near(steep, np.logaddexp(0, -s).mean()) and near(gradient, -sigmoid(-s) / s.size)):
         return _no("The loss is right for small logits only. Is there a clamp or an epsilon in it?")
     return _yes(f"Value and gradient are those of -E log D, also at a logit of {s.min():.0f}.")
 
@@ -237,7 +228,7 @@ def _verdict_discriminator_step(inputs: Plain, observed: Plain) -> Verdict:
         """From the derivatives of the loss by each logit."""
         return np.append(on_real @ real + on_fake @ fake, on_real.sum() + on_fake.sum()) / n
 
-    R, F = _sigmoid(r), _sigmoid(f)  # D(x) and D(G(z))
+    R, F = sigmoid(r), sigmoid(f)  # D(x) and D(G(z))
     wanted = gradient(R - 1, F)
     cut = NO_GRAD if observed["D_under_no_grad"] else ""
     log = "You took the logit for a probability: D(x) may be negative. Take softplus(-D(x)) and softplus(D(fake))."
@@ -250,7 +241,7 @@ def _verdict_discriminator_step(inputs: Plain, observed: Plain) -> Verdict:
         (gradient(R - 1 + R, none), "Both halves look at the real images. The second one takes D(fake)."),
         (gradient(none, F + F - 1), "Both halves look at the fakes. The first one takes D(x)."),
         (
-            gradient(-_sigmoid(-R) * R * (1 - R), _sigmoid(F) * F * (1 - F)),
+            gradient(-sigmoid(-R) * R * (1 - R), sigmoid(F) * F * (1 - F)),
             "The sigmoid is applied twice: D returns logits, and softplus has the sigmoid inside.",
         ),
         *((gradient(a, b), log) for a in (R - 1, -1 / r) for b in (F, 1 / (1 - f), 1 / f)),
@@ -283,7 +274,7 @@ def _verdict_discriminator_step(inputs: Plain, observed: Plain) -> Verdict:
         lost = "D did not move, as it had no new gradients. loss.backward() comes after zero_grad() and before step()."
         return _no(step if ready else lost)
     unknown = "D moved, but not against the gradient of L_D. Compare your loss with the formula of L_D."
-    return _no(_diagnosis(moved, mistakes, unknown))
+    return _no(diagnosis(moved, mistakes, unknown))
 
 
 def _inputs_pair(seed: int) -> Plain:
