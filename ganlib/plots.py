@@ -39,8 +39,8 @@ ROLES = {"p": "real", "p_g": "fake", "D": "D", "D*": "D*"}  # curves that are kn
 def curves(x: Any, named: Mapping[str, Any], ax: Axes | None = None, **settings: Any) -> Axes:
     """Draw named curves over ``x``: p, p_g, D and D* in their own looks, up to three others in looks to tell apart.
 
-    ``named``: values (n,) by name, for the places ``x`` (n,); ``settings`` such as ``ylabel`` are for the axes. Raises ValueError for more than three other names.
-    Introduced in lesson 02.
+    ``named``: values (n,) by name, for the places ``x`` (n,); ``settings`` such as ``ylabel`` are for the axes. Raises
+    ValueError for more than three other names. Introduced in lesson 02.
     """
     others = [name for name in named if name not in ROLES]
     if len(others) > len(SERIES):

@@ -21,15 +21,17 @@ class Mixture:
     weights: Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        n = len(self.means)
-        weights = self.weights or [1 / max(n, 1)] * n
-        for name, values in (("means", self.means), ("sds", self.sds), ("weights", weights)):
-            if not n or len(values) != n or not all(map(math.isfinite, values)):
+        given = {name: torch.as_tensor(values, dtype=torch.float64) for name, values in vars(self).items()}
+        n = given["means"].numel()
+        if not given["weights"].numel():
+            given["weights"] = torch.full((n,), 1 / max(n, 1), dtype=torch.float64)
+        for name, values in given.items():
+            if not n or values.shape != (n,) or not values.isfinite().all():
                 raise ValueError(
-                    f"{name} must hold one finite number for each component, {n} here, got {values}: "
+                    f"{name} must hold one finite number for each component, {n} here, got {values.tolist()}: "
                     "write (0.0,) for a single one"
                 )
-            object.__setattr__(self, name, tuple(map(float, values)))
+            object.__setattr__(self, name, tuple(values.tolist()))
         if min(self.sds) <= 0:
             raise ValueError(
                 f"sds must be positive, got {min(self.sds)}: a point has no density, take a small width such as 0.01"
@@ -58,6 +60,8 @@ class Mixture:
         return (means[which] + sds[which] * noise)[:, None]
 
     def _parameters(self, dtype: torch.dtype, device: torch.device) -> list[Tensor]:
+        if not dtype.is_floating_point:  # places such as arange(5)
+            dtype = torch.get_default_dtype()
         return [torch.tensor(v, dtype=dtype, device=device) for v in (self.means, self.sds, self.weights)]
 
 
@@ -68,7 +72,10 @@ def normal(mean: float = 0.0, sd: float = 1.0) -> Mixture:
 
 @dataclass(frozen=True)
 class Uniform:
-    """The uniform distribution on [low, high]; ``low`` < ``high``, or ValueError is raised. Lesson 02."""
+    """The uniform distribution on [low, high]; ``low`` < ``high``, or ValueError is raised.
+
+    Integrals on a grid are exact when both ends lie midway between two places. Lesson 02.
+    """
 
     low: float = 0.0
     high: float = 1.0
@@ -80,7 +87,9 @@ class Uniform:
     def log_density(self, x: Tensor) -> Tensor:
         """Return log p(x), of the shape of ``x``: minus infinity outside."""
         inside = (self.low <= x) & (x <= self.high)
-        return torch.where(inside, -math.log(self.high - self.low), -math.inf).to(x.dtype)
+        dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
+        height = torch.tensor(-math.log(self.high - self.low), dtype=dtype, device=x.device)
+        return torch.where(inside, height, -math.inf)
 
     def density(self, x: Tensor) -> Tensor:
         """Return p(x), of the shape of ``x``."""

@@ -15,6 +15,7 @@ from IPython import get_ipython
 from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 from torch.nn.functional import softplus
 from traitlets import link
@@ -176,7 +177,7 @@ def value_playground() -> View:
     Two halves of equal weight make p_g: "centre", "width" and "split" move it. D(x) is the sigmoid of "tilt" times
     (x - "place"). These are the names of the `controls`. Introduced in lesson 02.
     """
-    x = torch.linspace(-10, 10, 801, dtype=torch.float64)
+    x = torch.linspace(-18, 18, 721, dtype=torch.float64)  # holds p_g at all ends of the sliders
     log_p = normal().log_density(x)
     ranges = {"centre": (3, -5, 5), "width": (1, 0.5, 2), "split": (0, 0, 2), "tilt": (0, -5, 5), "place": (0, -5, 5)}
     labels = {"tilt": "tilt of D", "place": "D = ½ at"}
@@ -184,7 +185,7 @@ def value_playground() -> View:
     controls = {name: slider for name, (slider, _) in sliders.items()}
 
     def now() -> tuple[dict[str, Any], str]:
-        centre, width, split, tilt, place = (slider.value for slider in controls.values())
+        centre, width, split, tilt, place = (round(slider.value, 1) + 0.0 for slider in controls.values())
         half = Mixture((-split, split), (width, width))
         log_q, mine = half.log_density(x - centre), tilt * (x - place)
         p, q, best = log_p.exp(), log_q.exp(), log_p - log_q
@@ -193,9 +194,9 @@ def value_playground() -> View:
         state = {"p_g": q, "D*": best.sigmoid(), "D": mine.sigmoid(), "centre": centre, "top": top, "own": own}
         sentence = (
             f"p_g: centre {centre:.1f}, width {width:.1f}, split {split:.1f}. KL(p‖p_g) = {kl:.3f}, JSD = {jsd:.3f}, "
-            f"max V = {top:.3f}. Your D gets V = {own:.3f}, so {top - own:.3f} is missing."
+            f"max V = {top:.3f}. Your D gets V = {own:.3f}, so {round(top, 3) - round(own, 3) + 0.0:.3f} is missing."
         )
-        if top < -2 * math.log(2) + 1e-3:
+        if (centre, width, split) == (0, 1, 0):
             sentence += " p_g lies on p, and no D does better than a coin."
         return state | {"half": half}, sentence.replace("-", "−")
 
@@ -211,29 +212,29 @@ def value_playground() -> View:
 
 
 def _drawing_of_the_game(x: torch.Tensor, p: torch.Tensor) -> Callable[[dict[str, Any]], bytes]:
-    """Draw once what stands still; the returned function adds what moves, which takes a fifth of the time."""
-    fig = Figure(figsize=(8.6, 3.8), dpi=90, layout="constrained")
+    """Draw once what stands still; the returned function adds what moves: 9 ms, where all would take 90."""
+    fig = Figure(figsize=(8.6, 3.8), dpi=90, layout=ConstrainedLayoutEngine(w_pad=0.12))
     canvas = FigureCanvasAgg(fig)
     grid = fig.add_gridspec(2, 2, width_ratios=(1.1, 1))
     above, below, right = (fig.add_subplot(grid[place]) for place in ((0, 0), (1, 0), (slice(None), 1)))
     moving: dict[str, Any] = {}
-    for ax, names, top in ((above, ("D*", "D"), 1.02), (below, ("p_g",), 0.85)):
+    for ax, names, top in ((above, ("D", "D*"), 1.02), (below, ("p_g",), 0.85)):
         curves(x, dict.fromkeys(("p", *names) if ax is below else names, p), ax)
         ax.set(xlim=(-7, 7), ylim=(-0.02, top), ylabel="density" if ax is below else "D(x)")
         moving |= dict(zip(names, ax.lines[-len(names) :]))
     above.set(xlabel="", xticklabels=[])
     below.fill_between(x, p, color=STYLE["real"]["color"], alpha=0.2, linewidth=0)
-    centres = torch.linspace(-5, 5, 81, dtype=torch.float64)
-    (moving["curve"],) = right.plot(centres, 0 * centres, color=STYLE["D*"]["color"])
+    centres = torch.linspace(-5, 5, 61, dtype=torch.float64)
+    (moving["curve"],) = right.plot(centres, 0 * centres, color=STYLE["D*"]["color"], label="max V for each centre")
     (moving["missing"],) = right.plot([0, 0], [0, 0], color=STYLE["D"]["color"], linewidth=1)
-    for name, label in (("D*", "max V"), ("D", "your V")):
-        look = {"color": STYLE[name]["color"], "marker": STYLE[name]["marker"], "linestyle": ""}
-        (moving[label],) = right.plot([0], [0], **look, markersize=9, markeredgewidth=2, label=label, clip_on=False)
+    for name, label, size in (("D", "your V", 9), ("D*", "max V", 12)):
+        look = {"color": STYLE[name]["color"], "marker": STYLE[name]["marker"], "linestyle": "", "markersize": size}
+        (moving[label],) = right.plot([0], [0], **look, markeredgewidth=2, label=label, clip_on=False)
     for height, words in ((0.0, "0: nothing in common"), (-2 * math.log(2), "−1.386: p_g = p")):
         right.axhline(height, **FIXED_POINT)
         right.text(-4.9, height + 0.06, words, fontsize=10)
     right.set(xlim=(-5, 5), ylim=(-3, 0.25), xlabel="centre of p_g", ylabel="V(D, G)")
-    right.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+    right.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, columnspacing=1, handletextpad=0.3)
     for artist in moving.values():
         artist.set_animated(True)
     canvas.draw()
@@ -251,6 +252,7 @@ def _drawing_of_the_game(x: torch.Tensor, p: torch.Tensor) -> Callable[[dict[str
             moving[name].set_ydata(state[name])
         moving["curve"].set_ydata(shapes[half])
         ends = {"max V": state["top"], "your V": max(state["own"], -3)}
+        moving["your V"].set_marker(STYLE["D"]["marker"] if state["own"] > -3 else "v")  # it is further down
         for label, value in ends.items():
             moving[label].set_data([state["centre"]], [value])
         moving["missing"].set_data([state["centre"]] * 2, list(ends.values()))

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from scipy import integrate, stats
 from sklearn.neighbors import NearestNeighbors
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 
-from ganlib import metrics
+from ganlib import losses, metrics
+from ganlib.targets import Mixture, Uniform, normal
 
 
 def features(n, d, seed=0, shift=0.0):
@@ -202,6 +204,254 @@ def test_share_closer():
     assert metrics.share_closer(np.full(5, 3.0), np.full(9, 3.0)) == 0  # equally near is not nearer
 
 
+# ---- densities on a grid
+
+GRID = torch.linspace(-20, 28, 4801, dtype=torch.float64)
+STEP = 0.01
+JSD_OF_SHIFTS = {  # of N(0, 1) and N(shift, 1), in nats
+    0: 0.0,
+    0.5: 0.030311,
+    1: 0.111421,
+    2: 0.336831,
+    3: 0.526777,
+    4: 0.632720,
+    6: 0.689298,
+    8: 0.693054,
+}
+# Pairs of densities with what scipy knows of them: pdf and cdf.
+SMOOTH = {
+    "shift": (normal(), normal(2), stats.norm(), stats.norm(2)),
+    "width": (normal(0, 2), normal(), stats.norm(0, 2), stats.norm()),
+    "both": (normal(-1, 0.7), normal(1.5, 1.3), stats.norm(-1, 0.7), stats.norm(1.5, 1.3)),
+}
+EACH_PAIR = pytest.mark.parametrize("pair", SMOOTH)
+
+
+def on_grid(name, x=GRID):
+    p, q = SMOOTH[name][:2]
+    return p.density(x), q.density(x)
+
+
+def quad(f, low=-14, high=16):
+    """An integral of adaptive order, cut into pieces so that no hill is missed."""
+    cuts = np.arange(low, high + 1, 2)
+    return math.fsum(integrate.quad(f, a, b, epsabs=1e-13, epsrel=1e-12)[0] for a, b in zip(cuts, cuts[1:]))
+
+
+def kl_by_quad(p, q):
+    return quad(lambda x: p.pdf(x) * (p.logpdf(x) - q.logpdf(x)))
+
+
+def js_by_quad(p, q):
+    def mean_log(x):
+        return np.logaddexp(p.logpdf(x), q.logpdf(x)) - math.log(2)
+
+    return quad(lambda x: p.pdf(x) * (p.logpdf(x) - mean_log(x)) + q.pdf(x) * (q.logpdf(x) - mean_log(x))) / 2
+
+
+def value_by_quad(logit, p, p_g):
+    """V(D, G) as it is written, with log D(x) = -log(1 + exp(-logit))."""
+    return quad(lambda x: -p.pdf(x) * np.logaddexp(0, -logit(x)) - p_g.pdf(x) * np.logaddexp(0, logit(x)))
+
+
+@EACH_PAIR
+def test_divergences_equal_adaptive_quadrature(pair):
+    p, q = SMOOTH[pair][2:]
+    assert metrics.kl_divergence(*on_grid(pair), GRID) == pytest.approx(kl_by_quad(p, q), abs=1e-8)
+    assert metrics.js_divergence(*on_grid(pair), GRID) == pytest.approx(js_by_quad(p, q), abs=1e-8)
+    moved = quad(lambda x: abs(p.cdf(x) - q.cdf(x)))  # in one dimension this is W1 (Vallender 1974)
+    assert metrics.wasserstein_1(*on_grid(pair), GRID) == pytest.approx(moved, abs=1e-4)
+
+
+@pytest.mark.parametrize("shift", JSD_OF_SHIFTS)
+def test_divergences_of_shifted_normals(shift):
+    p, q = normal().density(GRID), normal(shift).density(GRID)
+    assert metrics.kl_divergence(p, q, GRID) == pytest.approx(shift**2 / 2, abs=1e-8)
+    assert metrics.kl_divergence(q, p, GRID) == pytest.approx(shift**2 / 2, abs=1e-8)
+    assert metrics.js_divergence(p, q, GRID) == pytest.approx(JSD_OF_SHIFTS[shift], abs=1e-6)
+    assert metrics.wasserstein_1(p, q, GRID) == pytest.approx(shift, abs=1e-8)
+
+
+def test_divergences_of_normals_of_two_widths():
+    p, q = normal().density(GRID), normal(0, 2).density(GRID)
+    assert metrics.kl_divergence(p, q, GRID) == pytest.approx(math.log(2) + 1 / 8 - 1 / 2, abs=1e-8)
+    assert metrics.kl_divergence(q, p, GRID) == pytest.approx(-math.log(2) + 4 / 2 - 1 / 2, abs=1e-8)
+    assert metrics.js_divergence(p, q, GRID) == pytest.approx(0.092733, abs=1e-6)
+    # Each quantile moves to its double: E|x| on average.
+    assert metrics.wasserstein_1(p, q, GRID) == pytest.approx(math.sqrt(2 / math.pi), abs=1e-4)
+
+
+def test_kl_divergence_where_q_underflows():
+    x = torch.linspace(-18, 18, 3601, dtype=torch.float64)
+    p, q = normal().density(x), normal(5, 0.5).density(x)
+    assert q[p > 0].min() == 0  # far from all mass of p: not what is meant by infinite
+    assert metrics.kl_divergence(p, q, x) == pytest.approx(math.log(0.5) + 26 / 0.5 - 0.5, abs=1e-8)
+    assert metrics.kl_divergence(p, Uniform(-5, 5).density(x), x) == math.inf  # 6e-7 of p lies outside
+
+
+def test_wasserstein_1_of_densities_that_end_with_the_grid():
+    x = torch.linspace(0, 1, 101, dtype=torch.float64)
+    assert metrics.wasserstein_1(1 + 0 * x, 2 * x, x) == pytest.approx(2 / 3 - 1 / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize("shift", [0.25, 0.5, 1.0, 3.0])
+def test_divergences_of_shifted_uniforms(shift):
+    p, q = (Uniform(low, low + 1).density(GRID + STEP / 2) for low in (0, shift))  # no place on an edge
+    x = GRID + STEP / 2
+    assert metrics.js_divergence(p, q, x) == pytest.approx(min(shift, 1) * math.log(2), abs=STEP)
+    assert metrics.wasserstein_1(p, q, x) == pytest.approx(shift, abs=STEP)
+    assert metrics.kl_divergence(p, q, x) == metrics.kl_divergence(q, p, x) == math.inf
+    half = Uniform(0, 2).density(x)
+    assert metrics.kl_divergence(Uniform().density(x), half, x) == pytest.approx(math.log(2), abs=STEP)
+
+
+@EACH_PAIR
+def test_symmetry_sign_and_bounds(pair):
+    p, q = on_grid(pair)
+    for symmetric in (metrics.js_divergence, metrics.wasserstein_1):
+        assert symmetric(p, q, GRID) == pytest.approx(symmetric(q, p, GRID), abs=1e-12)
+    assert 0 < metrics.js_divergence(p, q, GRID) < math.log(2)
+    for divergence in (metrics.kl_divergence, metrics.js_divergence, metrics.wasserstein_1):
+        # A density that is short of mass by rounding gives no negative distance from itself.
+        for same in (p, 0.999 * p, 1.001 * p):
+            assert 0 <= divergence(same, same, GRID) < 2e-3
+    if pair == "width":
+        assert metrics.kl_divergence(p, q, GRID) > 1.5 * metrics.kl_divergence(q, p, GRID)
+    assert metrics.js_divergence(normal(-10).density(GRID), normal(18).density(GRID), GRID) <= math.log(2)
+
+
+def test_the_smallest_floats_do_not_disturb():
+    x = torch.linspace(-45, 45, 4501, dtype=torch.float64)  # the densities underflow on both sides
+    p, q = normal(-3).density(x), normal(3).density(x)
+    assert p.min() == 0
+    assert 0 < p[p > 0].min() < 1e-320
+    expected = js_by_quad(stats.norm(-3), stats.norm(3))
+    assert metrics.js_divergence(p, q, x) == pytest.approx(expected, abs=1e-9)
+
+
+@EACH_PAIR
+@pytest.mark.parametrize("steps", ["sinh", "random"])
+def test_the_steps_of_the_grid_may_differ(pair, steps):
+    if steps == "sinh":
+        x = 2 * torch.sinh(torch.linspace(-3, 3, 4801, dtype=torch.float64))
+    else:
+        x = torch.from_numpy(np.sort(np.random.default_rng(0).uniform(-20, 20, 20_000)))
+    (p, q), exactly = on_grid(pair, x), on_grid(pair)
+    for metric in (metrics.kl_divergence, metrics.js_divergence, metrics.wasserstein_1):
+        assert metric(p, q, x) == pytest.approx(metric(*exactly, GRID), abs=2e-4)
+    logits = 0.7 * x
+    assert metrics.value_function(logits, p, q, x) == pytest.approx(
+        metrics.value_function(0.7 * GRID, *exactly, GRID), abs=2e-4
+    )
+
+
+GRID_KINDS = {
+    "numpy": np.asarray,
+    "numpy float32": lambda v: v.numpy().astype(np.float32),
+    "list": torch.Tensor.tolist,
+    "torch float32": torch.Tensor.float,
+    "torch with a graph": lambda v: v.clone().requires_grad_(),
+}
+
+
+@pytest.mark.parametrize("kind", GRID_KINDS)
+def test_kind_of_the_densities_does_not_matter(kind):
+    x = torch.linspace(-16, 16, 1601, dtype=torch.float64)
+    p, q = on_grid("both", x)
+    for metric, arguments in (
+        (metrics.kl_divergence, (p, q, x)),
+        (metrics.js_divergence, (p, q, x)),
+        (metrics.wasserstein_1, (p, q, x)),
+        (metrics.value_function, (0.3 * x, p, q, x)),
+    ):
+        found = metric(*map(GRID_KINDS[kind], arguments))
+        assert type(found) is float
+        assert found == pytest.approx(metric(*arguments), rel=1e-5)
+    whole = [-1, 0, 1]  # a triangle, in whole numbers
+    assert metrics.value_function([0, 0, 0], [0, 1, 0], [0, 1, 0], whole) == pytest.approx(-math.log(4))
+
+
+# ---- the value function
+
+LOGITS = {
+    "mild": lambda x: 0.3 * x,
+    "wrong way": lambda x: 2 * (x - 1),
+    "steep": lambda x: -40 * (x - 0.3),
+    "wavy": lambda x: 3 * np.sin(5 * x),
+}
+
+
+@EACH_PAIR
+@pytest.mark.parametrize("name", LOGITS)
+def test_the_value_is_that_of_adaptive_quadrature_and_below_the_best(pair, name):
+    p, p_g = on_grid(pair)
+    ours, theirs = SMOOTH[pair][:2]
+    logits = LOGITS[name](GRID.numpy())
+    best = ours.log_density(GRID) - theirs.log_density(GRID)
+    value = metrics.value_function(logits, p, p_g, GRID)
+    assert value == pytest.approx(value_by_quad(LOGITS[name], *SMOOTH[pair][2:]), abs=1e-8)
+    assert value < metrics.value_function(best, p, p_g, GRID) - 0.01
+
+
+@pytest.mark.parametrize("shift", JSD_OF_SHIFTS)
+def test_the_best_discriminator_reaches_the_divergence(shift):
+    ours, theirs = normal(), normal(shift)
+    p, p_g = ours.density(GRID), theirs.density(GRID)
+    best = ours.log_density(GRID) - theirs.log_density(GRID)
+    top = metrics.value_function(best, p, p_g, GRID)
+    assert top == pytest.approx(-math.log(4) + 2 * JSD_OF_SHIFTS[shift], abs=3e-6)  # of numbers with six digits
+    assert top == pytest.approx(-math.log(4) + 2 * js_by_quad(stats.norm(), stats.norm(shift)), abs=1e-8)
+    for other in (best - 0.3, 1.2 * best - 0.01, best + torch.sin(GRID)):
+        assert metrics.value_function(other, p, p_g, GRID) < top
+
+
+@pytest.mark.parametrize("shift", [0.25, 1.0, 3.0])
+def test_the_best_discriminator_of_uniforms(shift):
+    x = GRID + STEP / 2
+    p, p_g = Uniform().density(x), Uniform(shift, shift + 1).density(x)
+    best = 1e4 * (p - p_g)  # certain where only one of the two can be, 0 elsewhere
+    assert metrics.value_function(best, p, p_g, x) == pytest.approx(-math.log(4) * (1 - min(shift, 1)), abs=2 * STEP)
+
+
+@EACH_PAIR
+def test_the_value_of_a_coin(pair):
+    assert metrics.value_function(0 * GRID, *on_grid(pair), GRID) == pytest.approx(-math.log(4), abs=1e-8)
+
+
+def test_extreme_logits_give_finite_values():
+    p, p_g = on_grid("shift")
+    for sign in (1, -1):
+        assert metrics.value_function(sign * torch.full_like(GRID, 1e4), p, p_g, GRID) == pytest.approx(-1e4)
+    right_and_wrong = [metrics.value_function(sign * 1e4 * (1 - GRID), p, p_g, GRID) for sign in (1, -1)]
+    overlap = quad(lambda x: stats.norm.pdf(x) * max(0, x - 1), 1, 15)  # as large on the other side
+    expected = [-2e4 * overlap, -2e4 * (overlap + 1)]
+    assert right_and_wrong == pytest.approx(expected, rel=1e-4)
+
+
+@EACH_PAIR
+def test_the_value_is_what_the_loss_of_samples_estimates(pair):
+    p, p_g = SMOOTH[pair][:2]
+    n, rng = 100_000, torch.Generator().manual_seed(0)
+    real, fake = 0.8 - 0.6 * p.sample(n, rng), 0.8 - 0.6 * p_g.sample(n, rng)
+    terms = [torch.nn.functional.softplus(-real), torch.nn.functional.softplus(fake)]
+    error = math.sqrt(sum(term.var().item() for term in terms) / n)
+    value = metrics.value_function(0.8 - 0.6 * GRID, *on_grid(pair), GRID)
+    assert abs(value + losses.minimax_D(real, fake).item()) < 3 * error < 0.02
+
+
+def test_logits_in_a_narrow_range_are_no_probabilities():
+    x = torch.linspace(-16, 16, 1601, dtype=torch.float64)
+    ours, same = Mixture((0, 0), (2, 2)), normal(0, 2)
+    noise = ours.log_density(x) - same.log_density(x)
+    untrained = torch.linspace(0.2, 0.6, len(x), dtype=torch.float64)
+    assert metrics.value_function(untrained, ours.density(x), same.density(x), x) < -math.log(4)
+    for logits in (noise.abs() + 1e-15, 0 * x, torch.full_like(x, 1e-4)):
+        found = metrics.value_function(logits, ours.density(x), same.density(x), x)
+        assert found == pytest.approx(-math.log(4), abs=1e-6)
+    for logits in (x.abs() / 10, torch.full_like(x, 1.01), torch.full_like(x, -0.01), (x > 0) * 2 - 1):
+        assert metrics.value_function(logits, ours.density(x), same.density(x), x) < -math.log(4)
+
+
 # ---- what all have in common
 
 TWO_SETS = {
@@ -305,3 +555,90 @@ BAD[9, 2] = np.inf
 def test_bad_input_is_refused_with_a_sentence(metric, arguments, words):
     with pytest.raises(ValueError, match=words):
         metric(*arguments)
+
+
+LINE = torch.linspace(-8, 8, 161, dtype=torch.float64)
+P, Q = normal().density(LINE), normal(1).density(LINE)
+COUNTS, _ = np.histogram(np.random.default_rng(0).normal(size=1000), bins=161, range=(-8, 8))
+HOLE = P.clone()
+HOLE[90] = torch.nan
+SHORT = torch.linspace(-8, 8, 33)
+ON_GRIDS = {
+    "kl": (metrics.kl_divergence, "q"),
+    "js": (metrics.js_divergence, "q"),
+    "wasserstein": (metrics.wasserstein_1, "q"),
+    "value": (lambda p, p_g, x: metrics.value_function(0 * LINE, p, p_g, x), "p_g"),
+}
+
+
+@pytest.mark.parametrize("name", ON_GRIDS)
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (
+            normal(6, 2).density(LINE),
+            "must integrate to 1 over x, got 0.8.*: does the grid hold all of it, from -8 to 8",
+        ),
+        (COUNTS, "must integrate to 1 over x, got 100: .* A histogram needs density=True"),
+        (P / P.sum(), "must integrate to 1 over x, got 0.1:"),  # probabilities of cells
+        (1.003 * P, "must integrate to 1 over x, got 1.003"),
+        (0 * P, "must integrate to 1 over x, got 0: "),
+        (
+            normal().density(SHORT),
+            r"must have one value for each of the 161 places of x, got shape \(33,\): compute all",
+        ),
+        (P[:, None], r"must have one value for each of the 161 places of x, got shape \(161, 1\)"),
+        (P.log(), "must be a density >= 0, got -32.9: is it a log density"),
+        (P - 1e-3, "must be a density >= 0, got -0.001"),
+        (HOLE, "must be finite, got NaN or inf at x = 1: a division by 0"),
+        (Uniform(-1, 1).log_density(LINE), "must be finite, got NaN or inf at x = -8"),
+    ],
+)
+def test_what_is_no_density_is_refused_with_a_sentence(name, bad, words):
+    metric, second = ON_GRIDS[name]
+    with pytest.raises(ValueError, match="^p " + words):
+        metric(bad, Q, LINE)
+    with pytest.raises(ValueError, match=f"^{second} " + words):
+        metric(P, bad, LINE)
+
+
+@pytest.mark.parametrize("name", ON_GRIDS)
+@pytest.mark.parametrize(
+    "bad",
+    [
+        LINE.flip(0),
+        0 * LINE,
+        torch.cat([LINE[:80], LINE[79:-1]]),  # a place twice
+        torch.cat([LINE[:-1], torch.tensor([math.inf])]),
+        torch.cat([torch.tensor([math.nan]), LINE[1:]]),
+        LINE[:, None],
+        LINE[:1],
+        3.0,
+    ],
+)
+def test_what_is_no_grid_is_refused_with_a_sentence(name, bad):
+    with pytest.raises(
+        ValueError, match=r"x must be a grid \(n,\) of finite rising numbers, got shape .*: write torch.lin"
+    ):
+        ON_GRIDS[name][0](P, Q, bad)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (
+            (P.log() - Q.log()).sigmoid(),
+            "logits must not be probabilities, got numbers from 0.00.* to 1 that look like D",
+        ),
+        (
+            torch.full_like(LINE, 0.5),
+            r"got numbers from 0.5 to 0.5 that look .*: pass .* before its sigmoid, or torch.logit",
+        ),
+        ((LINE > 0).double(), "logits must not be probabilities, got numbers from 0 to 1"),
+        (LINE[1:], r"logits must have one value for each of the 161 places of x, got shape \(160,\)"),
+        (LINE / 0, "logits must be finite, got NaN or inf at x = -8"),
+    ],
+)
+def test_what_are_no_logits_is_refused_with_a_sentence(bad, words):
+    with pytest.raises(ValueError, match=words):
+        metrics.value_function(bad, P, Q, LINE)

@@ -290,7 +290,91 @@ def test_quality_tells_recipes_and_weights_apart():
     assert shown == ["a", "averaged weights", "b", "raw weights", "c"]
 
 
+def test_quality_refuses_a_fourth_recipe():
+    rows = [row for name in "abcd" for row in runs(name, {1: [(1, 1)]})]
+    plots.quality(rows, ["a", "b", "c"])
+    figures = plt.get_fignums()
+    with pytest.raises(ValueError, match="recipes must be at most 3, got a, b, c, d: draw two figures"):
+        plots.quality(rows, list("abcd"))
+    assert plt.get_fignums() == figures  # no empty figure is left behind
+
+
 @pytest.mark.parametrize(("recipes", "metric"), [(["b"], "frechet"), (["a"], "recal")])
 def test_quality_without_rows_is_refused(recipes, metric):
     with pytest.raises(ValueError, match="rows must hold"):
         plots.quality(runs("a", {1: [(1, 1)]}), recipes, metric=metric)
+
+
+ROLES = {"p": "real", "p_g": "fake", "D": "D", "D*": "D*"}
+X = np.linspace(-3, 3, 61)
+
+
+def hills(*names):
+    """A curve for each name, all different."""
+    return {name: np.exp(-((X - k) ** 2)) for k, name in enumerate(names)}
+
+
+@pytest.mark.parametrize("names", [("p", "p_g", "D", "D*"), ("D*", "p_g"), ("D",)])
+def test_curves_have_the_looks_of_their_roles(names):
+    ax = plots.curves(X, hills(*names))
+    assert [line.get_label() for line in ax.lines] == list(names)
+    for line, name in zip(ax.lines, names, strict=True):
+        look = plots.STYLE[ROLES[name]]
+        assert to_hex(line.get_color()) == look["color"]
+        assert line.get_linestyle() == look["linestyle"]
+
+
+def test_other_curves_get_looks_to_tell_apart():
+    ax = plots.curves(X, hills("KL", "p", "JSD", "D*", "W1"))
+    looks = {line.get_label(): (to_hex(line.get_color()), line.get_linestyle()) for line in ax.lines}
+    others = [looks[name] for name in ("KL", "JSD", "W1")]
+    assert [color for color, _ in others] == [color for color, _ in plots.SERIES]
+    assert len({line for _, line in others}) == 3
+    assert looks["p"] == (plots.STYLE["real"]["color"], plots.STYLE["real"]["linestyle"])
+    assert looks["D*"] == (plots.STYLE["D*"]["color"], plots.STYLE["D*"]["linestyle"])
+    assert len(set(looks.values())) == 5
+
+
+def test_the_looks_of_curves_are_no_looks_of_roles():
+    assert not {color for color, _ in plots.SERIES} & {look["color"] for look in plots.STYLE.values()}
+    assert len({color for color, _ in plots.SERIES}) == len(set(plots.LINES)) == 3
+
+
+@pytest.mark.parametrize(
+    "kind", [np.asarray, np.ndarray.tolist, torch.tensor, lambda v: torch.tensor(v, requires_grad=True)]
+)
+def test_curves_are_the_data_given(kind):
+    named = hills("p", "new", "p_g")
+    ax = plots.curves(kind(X), {name: kind(y) for name, y in named.items()})
+    assert len(ax.lines) == 3
+    for line, y in zip(ax.lines, named.values(), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), X)
+        np.testing.assert_array_equal(line.get_ydata(), y)
+
+
+def test_the_text_of_curves_can_be_read():
+    ax = plots.curves(X, hills("p", "p_g", "guess"))
+    texts = [text for text in ax.figure.findobj(matplotlib.text.Text) if text.get_text().strip()]
+    assert min(text.get_fontsize() for text in texts) >= 9
+
+
+def test_curves_use_the_ax_and_say_what_is_drawn():
+    _, given = plt.subplots()
+    ax = plots.curves(X, hills("p", "p_g", "guess"), given, xlabel="height", ylim=(-1, 4))
+    assert ax is given
+    assert plt.get_fignums() == [given.figure.number]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["p", "p_g", "guess"]
+    assert ax.get_xlabel() == "height"
+    assert ax.get_ylim() == (-1, 4)
+    own = plots.curves(X, hills("p"))
+    assert own is not given
+    assert own.get_xlabel() == "x"
+    assert own.figure.get_size_inches()[0] <= 9
+
+
+def test_curves_refuse_a_fourth_new_name():
+    plots.curves(X, hills("p", "p_g", "D", "D*", "a", "b", "c"))
+    figures = plt.get_fignums()
+    with pytest.raises(ValueError, match="named must hold at most 3 new curves, got a, b, c, d: draw two figures"):
+        plots.curves(X, hills("p", "a", "b", "c", "d"))
+    assert plt.get_fignums() == figures

@@ -1,13 +1,17 @@
 import base64
 import io
+import itertools
 import math
 import re
 
+import ipywidgets
 import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from PIL import Image
+from scipy import integrate, stats
 
 from ganlib import plots, widgets
 
@@ -270,3 +274,263 @@ def test_the_explorer_refuses_what_it_cannot_walk():
         widgets.latent_explorer(lambda z: torch.zeros(25, 784), 10)
     with pytest.raises(ValueError, match="latent_dim must be 1 or more, got 0"):
         widgets.latent_explorer(sample, 0)
+
+
+SLIDERS = {"centre": 3, "width": 1, "split": 0, "tilt": 0, "place": 0}
+PLACES = [
+    SLIDERS,
+    {"centre": -1.2, "width": 0.6, "split": 1.5, "tilt": 0.7, "place": -0.4},
+    {"centre": 0.3, "width": 2, "split": 0.2, "tilt": -0.3, "place": 4.1},
+    {"centre": 5, "width": 0.5, "split": 0, "tilt": -5, "place": 2.4},  # p_g underflows on the left
+    {"centre": 5, "width": 2, "split": 2, "tilt": 5, "place": -5},  # half of p_g reaches to 13
+]
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that the playground draws on."""
+    made = []
+
+    class Seen(Figure):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            made.append(self)
+
+    monkeypatch.setattr(widgets, "Figure", Seen)
+    return made
+
+
+def move(view, **to):
+    for name, value in to.items():
+        view.controls[name].value = value
+
+
+def numbers_of(view):
+    """The sentence taken apart."""
+    words = view.sentence.value.replace("−", "-")
+    names = ("centre", "width", "split", "KL", "JSD", "top", "own", "missing")
+    pattern = (
+        r"p_g: centre (\S+), width (\S+), split (\S+)\. KL\(p‖p_g\) = (\S+), JSD = (\S+), max V = (\S+)\. "
+        r"Your D gets V = (\S+), so (\S+) is missing\.( p_g lies on p, and no D does better than a coin\.)?"
+    )
+    *numbers, coin = re.fullmatch(pattern, words).groups()
+    return {name: float(number) for name, number in zip(names, numbers, strict=True)} | {"coin": coin is not None}
+
+
+def by_quadrature(centre, width, split, tilt, place):
+    """KL, JSD, the best value and the value of the D by hand, from densities of scipy."""
+    p, halves = stats.norm(), [stats.norm(centre + side, width) for side in (-split, split)]
+
+    def log_q(x):
+        return np.logaddexp(*(half.logpdf(x) for half in halves)) - math.log(2)
+
+    def best(x):
+        return p.logpdf(x) - log_q(x)
+
+    def value(logit):
+        return integral(lambda x: -p.pdf(x) * np.logaddexp(0, -logit(x)) - np.exp(log_q(x)) * np.logaddexp(0, logit(x)))
+
+    def integral(f):
+        return integrate.quad(f, -25, 25, points=[-5, 0, 5, *(half.mean() for half in halves), place], limit=500)[0]
+
+    top, own = value(best), value(lambda x: tilt * (x - place))
+    return {
+        "KL": integral(lambda x: p.pdf(x) * best(x)),
+        "JSD": math.log(2) + top / 2,
+        "top": top,
+        "own": own,
+        "missing": top - own,
+    }
+
+
+def parts_of(figure):
+    """The lines of the figure by their labels, and the one from max V down to your V."""
+    found = {line.get_label(): line for ax in figure.axes for line in ax.lines}
+    return found | {"missing": figure.axes[2].lines[1]}
+
+
+def test_the_playground_starts_with_a_picture_and_its_sentence():
+    view = widgets.value_playground()
+    assert {name: slider.value for name, slider in view.controls.items()} == SLIDERS
+    picture = pixels(view.png)
+    assert picture.std() > 10
+    assert view.picture.layout.width == f"{picture.shape[1]}px"
+    assert picture.shape[1] <= 9 * 90  # a page
+    # Two normals of width 1, three apart: KL = 9/2; the JSD is a number from a table; D = 1/2 gives -log 4.
+    assert numbers_of(view) == {
+        **{"centre": 3, "width": 1, "split": 0, "KL": 4.5, "JSD": 0.527, "coin": False},
+        **{"top": -0.333, "own": -1.386, "missing": 1.053},
+    }
+    assert "-" not in view.sentence.value  # a minus sign is one
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_numbers_of_the_playground_are_those_of_adaptive_quadrature(place):
+    view = widgets.value_playground()
+    move(view, **place)
+    found = numbers_of(view)
+    for name, number in by_quadrature(**place).items():
+        assert abs(found[name] - number) <= (0.00101 if name == "missing" else 0.00051), name
+    assert found["missing"] == pytest.approx(found["top"] - found["own"], abs=1e-9)  # the reader can do the sum
+
+
+def test_at_p_the_best_discriminator_is_a_coin():
+    view = widgets.value_playground()
+    assert not numbers_of(view)["coin"]
+    move(view, centre=0)
+    assert numbers_of(view) == {
+        **{"centre": 0, "width": 1, "split": 0, "KL": 0, "JSD": 0, "coin": True},
+        **{"top": -1.386, "own": -1.386, "missing": 0},
+    }
+    for name, value in (("centre", 0.2), ("width", 1.2), ("split", 0.6)):
+        move(view, **{name: value})
+        assert not numbers_of(view)["coin"]
+        move(view, **{name: (SLIDERS | {"centre": 0})[name]})
+        assert numbers_of(view)["coin"]
+
+
+def test_the_best_discriminator_can_be_found_by_hand():
+    view = widgets.value_playground()
+    for tenths in range(-50, 51, 4):
+        # log p - log p_g of two normals of width 1 is a straight line through 0 halfway between them.
+        move(view, centre=tenths / 10, tilt=-tenths / 10, place=tenths / 20)
+        assert "so 0.000 is missing" in view.sentence.value  # and not -0.000
+        assert numbers_of(view)["own"] == numbers_of(view)["top"]
+    move(view, centre=3, tilt=-3, place=1.5)
+    assert numbers_of(view)["missing"] == 0
+    move(view, tilt=3)
+    assert numbers_of(view)["missing"] > 1
+
+
+def test_all_ends_of_all_sliders_give_numbers():
+    view = widgets.value_playground()
+    size = pixels(view.png).shape
+    for ends in itertools.product(*((slider.min, slider.max) for slider in view.controls.values())):
+        place = dict(zip(view.controls, ends, strict=True))
+        move(view, **place)
+        found = numbers_of(view)
+        assert {name: found[name] for name in ("centre", "width", "split")}.items() <= place.items()
+        assert all(map(math.isfinite, found.values()))
+        assert 0 <= found["JSD"] <= 0.694
+        assert -1.387 < found["top"] <= 0
+        assert found["missing"] == pytest.approx(found["top"] - found["own"], abs=1e-9)
+        assert pixels(view.png).shape == size
+
+
+def test_each_slider_moves_the_picture_and_back():
+    view = widgets.value_playground()
+    move(view, tilt=-1)  # a flat D has no place
+    first = view.png, view.sentence.value
+    for name in view.controls:
+        before = view.controls[name].value
+        move(view, **{name: before + 0.5})
+        assert view.png != first[0]
+        assert view.sentence.value != first[1]
+        move(view, **{name: before})
+        assert (view.png, view.sentence.value) == first
+    assert widgets.value_playground().png == widgets.value_playground().png
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_drawn_is_what_is_said(figures, place):
+    view = widgets.value_playground()
+    move(view, **place)
+    parts, (centre, width, split, tilt, at) = parts_of(figures[0]), place.values()
+    x = parts["p"].get_xdata()
+    q = sum(stats.norm.pdf(x, centre + side, width) for side in (-split, split)) / 2
+    np.testing.assert_allclose(parts["p"].get_ydata(), stats.norm.pdf(x), atol=1e-12)
+    np.testing.assert_allclose(parts["p_g"].get_ydata(), q, atol=1e-12)
+    seen = abs(x) < 7
+    np.testing.assert_allclose(parts["D*"].get_ydata()[seen], (stats.norm.pdf(x) / (stats.norm.pdf(x) + q))[seen])
+    np.testing.assert_allclose(parts["D"].get_ydata(), 1 / (1 + np.exp(-tilt * (x - at))), atol=1e-12)
+    exact = by_quadrature(**place)
+    np.testing.assert_allclose(parts["max V"].get_xydata(), [(centre, exact["top"])], atol=1e-6)
+    own = max(exact["own"], -3)  # the marker stays in the picture
+    np.testing.assert_allclose(parts["your V"].get_xydata(), [(centre, own)], atol=1e-6)
+    ends = [(centre, exact["top"]), (centre, own)]
+    np.testing.assert_allclose(parts["missing"].get_xydata(), ends, atol=1e-6)
+    assert parts["your V"].get_marker() == ("s" if exact["own"] > -3 else "v")
+    # The curve is max V of the same p_g with other centres, and the marker lies on it.
+    curve = parts["max V for each centre"]
+    for there, height in curve.get_xydata()[::20]:
+        assert height == pytest.approx(by_quadrature(**place | {"centre": there})["top"], abs=1e-6)
+    assert np.interp(centre, *curve.get_data()) == pytest.approx(exact["top"], abs=5e-3)
+    assert figures[0].axes[2].get_ylim()[0] <= -3
+    assert figures[0].axes[2].get_ylim()[1] >= 0
+
+
+def test_the_playground_has_the_looks_of_the_course(figures):
+    widgets.value_playground()
+    parts = parts_of(figures[0])
+    for name, role in {"p": "real", "p_g": "fake", "D": "D", "D*": "D*"}.items():
+        assert parts[name].get_color() == plots.STYLE[role]["color"]
+        assert parts[name].get_linestyle() == plots.STYLE[role]["linestyle"]
+    for name, role in {"max V": "D*", "your V": "D", "max V for each centre": "D*"}.items():
+        assert parts[name].get_color() == plots.STYLE[role]["color"]
+    assert [parts[name].get_marker() for name in ("max V", "your V")] == ["x", "s"]
+    above, below, right = figures[0].axes
+    labels = [[text.get_text() for text in ax.get_legend().get_texts()] for ax in figures[0].axes]
+    assert list(map(set, labels)) == [{"D", "D*"}, {"p", "p_g"}, {"max V", "your V", "max V for each centre"}]
+    heights = {round(line.get_ydata()[0], 9) for line in right.lines if line.get_linestyle() == ":"}
+    assert {0, round(-math.log(4), 9)} <= heights
+    assert (above.get_ylabel(), below.get_ylabel(), right.get_ylabel()) == ("D(x)", "density", "V(D, G)")
+
+
+def test_the_playground_shows_what_moves(figures):
+    view = widgets.value_playground()
+    move(view, centre=-2, tilt=2, place=-1.5)
+    picture, parts = pixels(view.png).astype(int), parts_of(figures[0])
+    # Pixels of the right colour near the data; the cross of max V lies on a curve that has 20 of its colour there.
+    for name, least in {"p_g": 50, "D": 50, "D*": 50, "max V for each centre": 300, "your V": 50, "max V": 50}.items():
+        colour = np.array([int(parts[name].get_color()[k : k + 2], 16) for k in (1, 3, 5)])
+        places = parts[name].axes.transData.transform(parts[name].get_xydata())
+        near = np.zeros(picture.shape[:2], bool)
+        for x, y in places[abs(places - places.mean(0)).max(1) < 120].round().astype(int):
+            near[len(near) - y - 9 : len(near) - y + 9, x - 9 : x + 9] = True
+        assert (near & (abs(picture - colour).max(-1) < 40)).sum() > least, name
+
+
+def test_the_playground_leaves_no_figure_open():
+    plt.close("all")
+    view = widgets.value_playground()
+    move(view, centre=1)
+    assert plt.get_fignums() == []
+
+
+def test_each_slider_of_the_playground_has_a_number_with_a_name():
+    view = widgets.value_playground()
+    columns = view.box.children[0].children
+    rows = [row for column in columns for row in column.children[1:]]
+    named = {row.children[0].description: row.children for row in rows}
+    assert list(named) == ["centre", "width", "split", "tilt of D", "D = ½ at"]
+    for (number, slider), (name, control) in zip(named.values(), view.controls.items(), strict=True):
+        assert slider is control
+        assert (number.min, number.max, number.step) == (slider.min, slider.max, slider.step)
+        assert (number.min, number.max, number.step) == {"width": (0.5, 2, 0.1), "split": (0, 2, 0.1)}.get(
+            name, (-5, 5, 0.1)
+        )
+        number.value = 0.7
+        assert slider.value == 0.7
+    assert view.sentence.value.startswith("p_g: centre 0.7, width 0.7, split 0.7.")
+    assert [column.children[0].value for column in columns] == [
+        "<b>You are G: move p_g</b>",
+        "<b>You are D: tilt D</b>",
+    ]
+    assert view.box.children[1:] == (view.picture, view.sentence)
+
+
+def everything(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from everything(child)
+
+
+def test_the_widgets_keep_to_what_ipywidgets_7_knows():
+    views = widgets.value_playground(), widgets.latent_explorer(sample, 10), widgets.live_grid(images(), "step 0")
+    old = {"VBox", "HBox", "Image", "HTML", "FloatSlider", "BoundedFloatText", "Dropdown", "Button"}
+    for widget in itertools.chain(*(everything(view.box) for view in views)):
+        assert type(widget).__name__ in old
+        assert isinstance(widget, ipywidgets.DOMWidget)
+        # Version 8 gave these to all widgets; version 7 refuses them, or has them under other names.
+        assert {getattr(widget, name, None) for name in ("tooltip", "tabbable")} == {None}
+        assert not getattr(widget, "description_allow_html", False)

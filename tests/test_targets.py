@@ -1,0 +1,192 @@
+"""The distributions on the line against scipy.stats."""
+
+import math
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, stats
+
+from ganlib.targets import Mixture, Uniform, normal
+
+X = torch.linspace(-9, 9, 721, dtype=torch.float64)
+PARTS = {"means": (-2.0, 0.5, 3.0), "sds": (0.5, 1.0, 0.25), "weights": (0.2, 0.5, 0.3)}
+
+
+class MixtureOfScipy:
+    def __init__(self, means, sds, weights):
+        self.parts = [(weight, stats.norm(mean, sd)) for mean, sd, weight in zip(means, sds, weights, strict=True)]
+
+    def pdf(self, x):
+        return sum(weight * part.pdf(x) for weight, part in self.parts)
+
+    def cdf(self, x):
+        return sum(weight * part.cdf(x) for weight, part in self.parts)
+
+
+PAIRS = {  # ours, and the same of scipy
+    "standard normal": (normal(), stats.norm()),
+    "normal": (normal(1.5, 0.3), stats.norm(1.5, 0.3)),
+    "mixture": (Mixture(**PARTS), MixtureOfScipy(**PARTS)),
+    "equal weights": (Mixture((-2, 2), (1, 0.5)), MixtureOfScipy((-2, 2), (1, 0.5), (0.5, 0.5))),
+    "standard uniform": (Uniform(), stats.uniform()),
+    "uniform": (Uniform(-1, 2), stats.uniform(-1, 3)),
+}
+BOTH = pytest.mark.parametrize(("ours", "scipys"), PAIRS.values(), ids=PAIRS)
+OURS = pytest.mark.parametrize("ours", [ours for ours, _ in PAIRS.values()], ids=PAIRS)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@BOTH
+def test_the_density_is_that_of_scipy(ours, scipys):
+    expected = scipys.pdf(X.numpy())
+    np.testing.assert_allclose(ours.density(X), expected, rtol=1e-12)
+    inside = expected > 0
+    np.testing.assert_allclose(ours.log_density(X)[inside], np.log(expected[inside]), rtol=1e-12, atol=1e-12)
+
+
+@OURS
+def test_the_density_integrates_to_one(ours):
+    edges = sorted({-12, -1, 0, 1, 2, 12})  # quad wants to know where a density jumps
+    total = sum(
+        integrate.quad(lambda x: ours.density(torch.tensor(x, dtype=torch.float64)).item(), a, b)[0]
+        for a, b in zip(edges, edges[1:])
+    )
+    assert total == pytest.approx(1, abs=1e-7)
+
+
+@OURS
+@pytest.mark.parametrize("shape", [(), (7,), (4, 1), (2, 3, 5)])
+def test_shape_and_dtype_are_those_of_the_places(ours, shape):
+    x = torch.full(shape, 0.25)
+    for dtype in (torch.float32, torch.float64):
+        for found in (ours.density(x.to(dtype)), ours.log_density(x.to(dtype))):
+            assert (found.shape, found.dtype) == (shape, dtype)
+
+
+@BOTH
+def test_places_may_be_whole_numbers(ours, scipys):
+    found = ours.density(torch.arange(-3, 4))
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, scipys.pdf(np.arange(-3, 4)), rtol=1e-5, atol=1e-7)
+
+
+def test_the_log_density_stays_finite_where_the_density_underflows():
+    x = torch.tensor([50.0, -50.0], dtype=torch.float64)
+    assert normal().density(x).tolist() == [0, 0]
+    np.testing.assert_allclose(normal().log_density(x), stats.norm.logpdf([50, -50]), rtol=1e-12)
+    two = Mixture((-2, 2), (1, 1)).log_density(x)  # the nearer half is all that counts
+    np.testing.assert_allclose(two, [stats.norm.logpdf(48) - math.log(2)] * 2, rtol=1e-12)
+
+
+def test_the_log_density_can_be_differentiated():
+    x = torch.tensor([-1.0, 0.5, 50.0], dtype=torch.float64, requires_grad=True)
+    normal(0.5, 2).log_density(x).sum().backward()
+    np.testing.assert_allclose(x.grad, -(x.detach() - 0.5) / 4, rtol=1e-12)
+
+
+def test_a_component_of_weight_zero_is_absent():
+    without, with_it = normal(1, 2), Mixture((1, -4), (2, 0.1), (1, 0))
+    assert torch.equal(with_it.log_density(X), without.log_density(X))
+    assert not (Mixture((0, 100), (1, 1), (1, 0)).sample(20_000, generator()) > 50).any()
+
+
+def test_outside_of_a_uniform_there_is_nothing():
+    x = torch.tensor([-1.01, -1.0, 2.0, 2.01])
+    assert Uniform(-1, 2).log_density(x).tolist() == pytest.approx([-math.inf, -math.log(3), -math.log(3), -math.inf])
+    assert Uniform(-1, 2).density(x).tolist() == pytest.approx([0, 1 / 3, 1 / 3, 0])
+
+
+@BOTH
+def test_samples_follow_the_distribution(ours, scipys):
+    draws = ours.sample(20_000, generator(1))
+    assert (draws.shape, draws.dtype) == ((20_000, 1), torch.float64)
+    assert stats.kstest(draws[:, 0].numpy(), scipys.cdf).pvalue > 0.01
+    # Draws that follow each other have nothing to do with each other.
+    assert abs(np.corrcoef(draws[:-1, 0], draws[1:, 0])[0, 1]) < 4 / math.sqrt(20_000)
+
+
+def test_components_get_their_shares():
+    draws = Mixture((-10, 0, 10), (1, 1, 1), (0.2, 0.5, 0.3)).sample(40_000, generator())
+    shares = [(draws < -5).double().mean(), ((draws >= -5) & (draws < 5)).double().mean(), (draws >= 5).double().mean()]
+    for share, weight in zip(shares, (0.2, 0.5, 0.3), strict=True):
+        assert abs(share - weight) < 4 * math.sqrt(weight * (1 - weight) / 40_000)
+
+
+@OURS
+def test_samples_depend_on_the_generator_alone(ours):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first = ours.sample(50, generator(3))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(9)
+    assert torch.equal(ours.sample(50, generator(3)), first)
+    assert not torch.equal(ours.sample(50, generator(4)), first)
+    rng = generator(3)
+    assert torch.equal(ours.sample(50, rng), first)
+    assert not torch.equal(ours.sample(50, rng), first)  # the generator has moved on
+
+
+def test_a_distribution_is_a_fixed_value():
+    assert normal() == Mixture([0], [1]) == Mixture((0.0,), (1.0,), (1.0,))
+    assert normal() != normal(1)
+    assert len({normal(), Mixture([0], [1]), normal(0, 2), Uniform(), Uniform(0, 1), Uniform(0, 2)}) == 4
+    for thing, name in ((normal(), "means"), (Uniform(), "low")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(thing, name, 1.0)
+    means = [0.0, 1.0]
+    mixture = Mixture(means, (1, 1))
+    means[0] = 5.0  # a list that changes later
+    assert mixture == Mixture((0, 1), (1, 1), (0.5, 0.5))
+    for kind in (np.array, torch.tensor):
+        assert Mixture(kind([0.0, 1.0]), kind([1.0, 1.0]), kind([0.25, 0.75])) == Mixture((0, 1), (1, 1), (0.25, 0.75))
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        (((0,), (0,)), "sds must be positive, got 0.0: a point has no density, take a small width such as 0.01"),
+        (((0, 1), (1, -2)), "sds must be positive, got -2.0"),
+        (
+            ((0, 1), (1, 1), (1.5, -0.5)),
+            r"weights must be >= 0 and sum to 1, got \[1.5, -0.5\]: divide .* by their sum",
+        ),
+        (((0, 1), (1, 1), (0.5, 0.4)), r"weights must be >= 0 and sum to 1, got \[0.5, 0.4\]"),
+        (((0, 1), (1, 1), (1, 1)), r"weights must be >= 0 and sum to 1, got \[1.0, 1.0\]"),
+        (((0, 1), (1,)), r"sds must hold one finite number for each component, 2 here, got \[1.0\]"),
+        (((0,), (1, 1)), "sds must hold one finite number for each component, 1 here"),
+        (((0, 1), (1, 1), (1,)), r"weights must hold one finite number for each component, 2 here, got \[1.0\]"),
+        (((), ()), r"means must hold one finite number for each component, 0 here, got \[\]"),
+        ((0.0, 1.0), r"means must hold .*, got 0.0: write \(0.0,\) for a single one"),
+        (((0.0,), 1.0), r"sds must hold .*, got 1.0: write \(0.0,\) for a single one"),
+        *(
+            (parts, f"{name} must hold one finite number for each component")
+            for bad in (math.nan, math.inf, -math.inf)
+            for name, parts in {
+                "means": ((0, bad), (1, 1)),
+                "sds": ((0, 1), (1, bad)),
+                "weights": ((0, 1), (1, 1), (1, bad)),
+            }.items()
+        ),
+    ],
+)
+def test_what_is_no_mixture_is_refused_with_a_sentence(parts, words):
+    with pytest.raises(ValueError, match=words):
+        Mixture(*parts)
+
+
+def test_normal_refuses_as_mixture_does():
+    with pytest.raises(ValueError, match="sds must be positive, got -1.0"):
+        normal(0, -1)
+    with pytest.raises(ValueError, match="means must hold one finite number"):
+        normal(math.nan)
+
+
+@pytest.mark.parametrize("ends", [(1, 0), (1, 1), (math.nan, 1), (0, math.nan), (0, math.inf), (-math.inf, 0)])
+def test_what_is_no_interval_is_refused_with_a_sentence(ends):
+    with pytest.raises(ValueError, match=f"low must be below high, both finite, got {ends[0]} and {ends[1]}: swap"):
+        Uniform(*ends)
