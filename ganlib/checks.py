@@ -1,6 +1,6 @@
 """Self-checks of the exercises: a probe looks at the answer, a verdict that never meets it decides.
 
-The two halves share plain data only, so that they may run in two processes: `observe` where the answer is, `judge`
+The two halves share plain data only, so that they may run in two processes: `observe` where the answer is, `decide`
 where it is not.
 """
 
@@ -63,7 +63,7 @@ class Check:
     """One exercise: its inputs for a seed, the probe, the verdict, two hints and a solution.
 
     ``inputs(seed)`` and what ``probe(answer, inputs)`` returns are Plain; only the probe touches the answer, a function
-    of ``arguments``. ``verdict(inputs, observed)`` may fail on forged data, which `judge` turns into "not yet".
+    of ``arguments``. ``verdict(inputs, observed)`` may fail on forged data, which `decide` turns into "not yet".
     """
 
     name: str
@@ -116,7 +116,7 @@ def find(name: str) -> Check:
 def run(check: Check, answer: Any, seed: int = 0) -> Verdict | NotAttempted:
     """Return the outcome on the inputs of ``seed`` and ``seed + 1``: a lucky answer to one fails the other."""
     for s in (seed, seed + 1):
-        outcome = judge(check, s, observe(check, answer, s))
+        outcome = decide(check, s, observe(check, answer, s))
         if isinstance(outcome, NotAttempted) or not outcome.ok:
             break
     return outcome
@@ -142,7 +142,7 @@ def observe(check: Check, answer: Any, seed: int) -> Plain:
         return _raised(error)
 
 
-def judge(check: Check, seed: int, observed: Any) -> Verdict | NotAttempted:
+def decide(check: Check, seed: int, observed: Any) -> Verdict | NotAttempted:
     """Return the outcome for what `observe` saw on the inputs of ``seed``; data of a wrong form are never right."""
     if not _plain(observed):
         return Verdict(False, UNREADABLE)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ganlib import checks
-from ganlib.checks import Check, Mistake, NotAttempted, Verdict, attempted, judge, near, observe, run
+from ganlib.checks import Check, Mistake, NotAttempted, Verdict, attempted, decide, near, observe, run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -324,22 +324,22 @@ class Always(np.ndarray):
     ids=str,
 )
 def test_forged_observations_are_never_right(observed):
-    assert judge(DOUBLE, 0, RIGHT).ok
-    outcome = judge(DOUBLE, 0, observed)
+    assert decide(DOUBLE, 0, RIGHT).ok
+    outcome = decide(DOUBLE, 0, observed)
     assert isinstance(outcome, NotAttempted) or not outcome.ok
     assert outcome.message
 
 
 def test_a_verdict_that_is_not_plainly_true_is_false():
-    assert not judge(replace(DOUBLE, verdict=lambda *_: Verdict("yes", "It is.")), 0, RIGHT).ok
+    assert not decide(replace(DOUBLE, verdict=lambda *_: Verdict("yes", "It is.")), 0, RIGHT).ok
 
 
 def test_a_message_is_one_short_line():
-    message = judge(DOUBLE, 0, {"raised": "a\n  b " * 500}).message
+    message = decide(DOUBLE, 0, {"raised": "a\n  b " * 500}).message
     assert message.startswith("a b a b")
     assert len(message) == 400
     assert message.endswith("...")
-    assert "\n" not in judge(replace(DOUBLE, verdict=lambda *_: Verdict(False, "a\nb")), 0, RIGHT).message
+    assert "\n" not in decide(replace(DOUBLE, verdict=lambda *_: Verdict(False, "a\nb")), 0, RIGHT).message
 
 
 def test_the_verdict_never_meets_the_answer():

@@ -12,7 +12,7 @@ from test_checks_04 import GARBAGE, through_bytes, too_long
 from torch.nn.functional import logsigmoid, softplus
 
 from ganlib import checks, checks_02, metrics
-from ganlib.checks import NotAttempted, Verdict, judge, observe
+from ganlib.checks import NotAttempted, Verdict, decide, observe
 
 CHECKS = {check.name: check for check in checks_02.CHECKS}
 SEEDS = (0, 1, 8)  # a learner meets the first two
@@ -22,7 +22,7 @@ def outcome(name, answer, seed):
     """What the engine says, the same here and across a border between processes."""
     check = CHECKS[name]
     observed = observe(check, answer, seed)
-    here, there = judge(check, seed, observed), judge(check, seed, through_bytes(observed))
+    here, there = decide(check, seed, observed), decide(check, seed, through_bytes(observed))
     assert here == there
     return here
 
@@ -494,9 +494,9 @@ def honest():
 @NAMES
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_garbage_in_any_place_is_never_right(name, garbage, honest):
-    assert judge(CHECKS[name], 3, honest[name]).ok
+    assert decide(CHECKS[name], 3, honest[name]).ok
     for key, seen in honest[name].items():
-        forged = judge(CHECKS[name], 3, {**honest[name], key: GARBAGE[garbage](seen)})
+        forged = decide(CHECKS[name], 3, {**honest[name], key: GARBAGE[garbage](seen)})
         assert isinstance(forged, Verdict)
         assert not forged.ok, key
         assert forged.message
@@ -505,14 +505,14 @@ def test_garbage_in_any_place_is_never_right(name, garbage, honest):
 @NAMES
 def test_a_missing_fact_is_never_right(name, honest):
     for key in honest[name]:
-        found = judge(CHECKS[name], 3, {k: v for k, v in honest[name].items() if k != key})
+        found = decide(CHECKS[name], 3, {k: v for k, v in honest[name].items() if k != key})
         assert isinstance(found, Verdict)
         assert not found.ok, key
 
 
 @NAMES
 def test_what_was_seen_under_one_seed_is_wrong_under_another(name, honest):
-    assert not judge(CHECKS[name], 4, honest[name]).ok
+    assert not decide(CHECKS[name], 4, honest[name]).ok
 
 
 @NAMES

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.functional import logsigmoid, softplus
 
 from ganlib import checks, checks_04, data, models, training
-from ganlib.checks import NotAttempted, Verdict, judge, observe
+from ganlib.checks import NotAttempted, Verdict, decide, observe
 from ganlib.gan import GAN
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +36,7 @@ def outcome(name, answer, seed):
     """What the engine says, the same here and across a border between processes."""
     check = CHECKS[name]
     observed = observe(check, answer, seed)
-    here, there = judge(check, seed, observed), judge(check, seed, through_bytes(observed))
+    here, there = decide(check, seed, observed), decide(check, seed, through_bytes(observed))
     assert here == there
     return here
 
@@ -777,12 +777,12 @@ def honest():
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_garbage_in_any_place_is_never_right(name, garbage, honest):
     check = CHECKS[name]
-    assert judge(check, 3, honest[name]).ok
+    assert decide(check, 3, honest[name]).ok
     passed = []
     for key, value in honest[name].items():
         with np.errstate(all="ignore"):
             forged = {**honest[name], key: GARBAGE[garbage](value)}
-        found = judge(check, 3, forged)
+        found = decide(check, 3, forged)
         assert isinstance(found, Verdict)
         assert found.message
         if found.ok and not re.fullmatch(FREE.get(name, ""), key):
@@ -794,14 +794,14 @@ def test_garbage_in_any_place_is_never_right(name, garbage, honest):
 def test_a_missing_fact_is_never_right(name, honest):
     for key in honest[name]:
         if not re.fullmatch(FREE.get(name, ""), key):
-            found = judge(CHECKS[name], 3, {k: v for k, v in honest[name].items() if k != key})
+            found = decide(CHECKS[name], 3, {k: v for k, v in honest[name].items() if k != key})
             assert isinstance(found, Verdict)
             assert not found.ok, key
 
 
 @pytest.mark.parametrize("name", [name for name in CHECKS if "pair" not in name])
 def test_what_was_seen_under_one_seed_is_wrong_under_another(name, honest):
-    assert not judge(CHECKS[name], 4, honest[name]).ok
+    assert not decide(CHECKS[name], 4, honest[name]).ok
 
 
 @NAMES
