@@ -13,10 +13,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import special
 from torch import nn
 
 from ganlib import checks
-from ganlib.checks import Check, Mistake, NotAttempted, Verdict, attempted, decide, near, observe, run
+from ganlib.checks import (
+    Check,
+    Mistake,
+    NotAttempted,
+    Verdict,
+    attempted,
+    decide,
+    diagnosis,
+    near,
+    observe,
+    run,
+    sigmoid,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -413,3 +426,17 @@ def test_importing_the_engine_loads_no_lesson():
     command = [sys.executable, "-W", "error", "-c", program]
     ran = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, env={**os.environ})
     assert ran.stdout == "['ganlib.claims', 'ganlib.checks']\n"
+
+
+def test_a_diagnosis_names_the_first_mistake_that_gives_the_same():
+    mistakes = [(1.0, "one"), (np.array([2.0, 3.0]), "two"), ([2, 3], "again")]
+    assert diagnosis([2.0, 3.0], mistakes, "unknown") == "two"
+    assert diagnosis(1.0004, mistakes, "unknown") == "one"
+    assert diagnosis(1.1, mistakes, "unknown") == "unknown"
+    assert diagnosis(np.nan, mistakes, "unknown") == "unknown"
+
+
+def test_the_sigmoid_of_large_logits_neither_overflows_nor_rounds_to_nothing():
+    s = np.array([-700.0, -40.0, 0.0, 40.0, 800.0])
+    with np.errstate(over="raise"):
+        assert sigmoid(s) == pytest.approx(special.expit(s), rel=1e-12)
