@@ -229,10 +229,11 @@ def _drawing_of_the_game(x: torch.Tensor, p: torch.Tensor) -> Callable[[dict[str
     (moving["missing"],) = right.plot([0, 0], [0, 0], color=STYLE["D"]["color"], linewidth=1)
     for name, label, size in (("D", "your V", 9), ("D*", "max V", 12)):
         look = {"color": STYLE[name]["color"], "marker": STYLE[name]["marker"], "linestyle": "", "markersize": size}
-        (moving[label],) = right.plot([0], [0], **look, markeredgewidth=2, label=label, clip_on=False)
-    for height, words in ((0.0, "0: nothing in common"), (-2 * math.log(2), "−1.386: p_g = p")):
+        look |= {"markeredgewidth": 2, "markerfacecolor": "none", "clip_on": False}  # both are seen where they meet
+        (moving[label],) = right.plot([0], [0], **look, label=label)
+    for height, words, up in ((0.0, "0: nothing in common", 3), (-2 * math.log(2), "−1.386: p_g = p", -13)):
         right.axhline(height, **FIXED_POINT)
-        right.text(-4.9, height + 0.06, words, fontsize=10)
+        right.annotate(words, (-4.9, height), xytext=(0, up), textcoords="offset points", fontsize=10)
     right.set(xlim=(-5, 5), ylim=(-3, 0.25), xlabel="centre of p_g", ylabel="V(D, G)")
     right.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, columnspacing=1, handletextpad=0.3)
     for artist in moving.values():
