@@ -153,6 +153,8 @@ def decide(check: Check, seed: int, observed: Any) -> Verdict | NotAttempted:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
+            # An older numpy only warns where an empty array is taken for a truth value, and says False.
+            warnings.simplefilter("error", DeprecationWarning)
             outcome = check.verdict(check.inputs(seed), observed)
     except Exception:  # a missing name or a wrong shape: the probe would not have sent it
         return Verdict(False, UNREADABLE)
