@@ -27,6 +27,8 @@ from .claims import say
 #: what crosses the border between probe and verdict: names with arrays of bool, int or float, numbers and strings
 Plain = dict[str, Any]
 
+NOT_PROBABILITIES = "all elements of input should be between 0 and 1"  # torch, where logits meet a loss of D(x)
+LOGITS = "These are logits, not probabilities: use binary_cross_entropy_with_logits, or"
 UNREADABLE = "The check could not read what came from your code. Compare it with the task: it has the wrong form."
 # Frames in these folders belong to the tools; the others are the learner's.
 TOOLS = tuple(

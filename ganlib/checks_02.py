@@ -7,17 +7,14 @@ import numpy as np
 import torch
 from torch.nn.functional import softplus
 
-from .checks import Check, Mistake, Plain, Verdict, attempted, diagnosis, near, sigmoid
+from .checks import LOGITS, NOT_PROBABILITIES, Check, Mistake, Plain, Verdict, attempted, diagnosis, near, sigmoid
 
 _yes, _no = partial(Verdict, True), partial(Verdict, False)
 
 LOG_2 = float(np.log(2))
 # What torch says, and its cause
 ERRORS_OF_VALUE = (
-    (
-        "all elements of input should be between 0 and 1",
-        "These are logits, not probabilities: use binary_cross_entropy_with_logits, or softplus.",
-    ),
+    (NOT_PROBABILITIES, f"{LOGITS} softplus."),
     ("must match the size", "The batches differ in size. Take the mean of each half before you add them."),
 )
 

@@ -13,13 +13,11 @@ from torch.nn.functional import softplus
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from . import models, training
-from .checks import Check, Mistake, Plain, Verdict, attempted, diagnosis, near, sigmoid
+from .checks import LOGITS, NOT_PROBABILITIES, Check, Mistake, Plain, Verdict, attempted, diagnosis, near, sigmoid
 from .gan import GAN
 
 _yes, _no = partial(Verdict, True), partial(Verdict, False)
 
-NOT_PROBABILITIES = "all elements of input should be between 0 and 1"  # what torch says of them
-LOGITS = "These are logits, not probabilities: use binary_cross_entropy_with_logits, or"
 NO_GRAD = "Only G(z) belongs under no_grad; the loss of D needs gradients."
 
 

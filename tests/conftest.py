@@ -1,12 +1,11 @@
-import re
 import shutil
-from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import torch
+from run_notebooks import CLAIM, NOTEBOOKS
 
 matplotlib.use("Agg")  # no window, whatever the machine offers
 torch.set_num_threads(1)  # small tensors: threads cost more than they give, and toys promise equal digits on one
@@ -17,9 +16,6 @@ def plain_settings(monkeypatch):
     """Tests see the defaults, not what the caller's shell sets; only where the data lie is taken from it."""
     for name in ("GANLIB_STRICT", "GANLIB_SEED", "GANLIB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-
-
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
 
 @pytest.fixture
@@ -42,7 +38,7 @@ def run(request, tmp_path, monkeypatch, capsys):
                 break
         assert left == [], "the lesson no longer holds the lines that are to be changed"
         printed = capsys.readouterr().out
-        return printed, re.findall(r"^✗ ([^(\n]+?)(?: \(.*)?$", printed, re.MULTILINE)
+        return printed, [sentence for mark, sentence, _ in CLAIM.findall(printed) if mark == "✗"]
 
     yield until
     plt.close("all")

@@ -8,23 +8,15 @@ import torch
 import torch.nn.functional as F
 from scipy import integrate, special
 from scipy.spatial.distance import jensenshannon
-from test_checks_04 import GARBAGE, through_bytes, too_long
 from torch.nn.functional import logsigmoid, softplus
 
-from ganlib import checks, checks_02, metrics
-from ganlib.checks import NotAttempted, Verdict, decide, observe
+from ganlib import checks_02, metrics
+from ganlib.checks import observe
 
-CHECKS = {check.name: check for check in checks_02.CHECKS}
+CHECKS = checks_02.CHECKS
 SEEDS = (0, 1, 8)  # a learner meets the first two
-
-
-def outcome(name, answer, seed):
-    """What the engine says, the same here and across a border between processes."""
-    check = CHECKS[name]
-    observed = observe(check, answer, seed)
-    here, there = decide(check, seed, observed), decide(check, seed, through_bytes(observed))
-    assert here == there
-    return here
+NAMES_IN_CODE = ("m", "p", "share_real", "saturating", "non_saturating", "torch.autograd.grad")
+LONGEST_SOLUTION = 8  # lines, with that of def and its sentence
 
 
 def ones(s):
@@ -430,113 +422,27 @@ LISTS = {
     "02.js_divergence": js_divergence(),
     "02.logit_gradients": logit_gradients(),
 }
-RIGHT = [
-    pytest.param(name, answer, id=f"{name}-{k}") for name, (right, _) in LISTS.items() for k, answer in right.items()
-]
-WRONG = [
-    pytest.param(name, answer, sentence, id=f"{name}-{mistake}")
-    for name, (_, wrong) in LISTS.items()
-    for mistake, (answer, sentence) in wrong.items()
-]
-NAMES = pytest.mark.parametrize("name", CHECKS)
 
 
-def test_every_check_has_its_lists():
-    assert list(LISTS) == list(CHECKS)
-
-
-@NAMES
-@pytest.mark.parametrize("seed", [*SEEDS, 2**31])
-def test_the_solution_is_right(name, seed):
-    found = outcome(name, CHECKS[name].solution, seed)
-    assert isinstance(found, Verdict)
-    assert found.ok, found.message
-    assert too_long(found.message) == []
-
-
-@pytest.mark.parametrize(("name", "answer"), RIGHT)
-def test_another_right_answer_is_right(name, answer):
-    for seed in SEEDS:
-        found = outcome(name, answer, seed)
-        assert isinstance(found, Verdict)
-        assert found.ok, found.message
-
-
-@pytest.mark.parametrize(("name", "answer", "sentence"), WRONG)
-def test_a_mistake_gets_its_sentence(name, answer, sentence):
-    for seed in SEEDS:
-        found = outcome(name, answer, seed)
-        assert isinstance(found, Verdict)
-        assert not found.ok
-        assert sentence in found.message
-        assert too_long(found.message) == []
-        assert len(found.message) < 400
-
-
-@NAMES
-@pytest.mark.parametrize(
-    "stub",
-    [None, ..., lambda *_: None, lambda *_: ..., lambda *_: (None, None)],
-    ids=["None", "...", "pass", "return ...", "pair"],
-)
-def test_the_stub_is_not_attempted(name, stub):
-    found = outcome(name, stub, 3)
-    assert isinstance(found, NotAttempted)
-    assert found.message.startswith(f"Write {CHECKS[name].solution.__name__}(")
-
-
-@pytest.fixture(scope="module")
-def honest():
-    """What the probes see of the solutions."""
-    return {name: observe(check, check.solution, 3) for name, check in CHECKS.items()}
-
-
-@NAMES
-@pytest.mark.parametrize("garbage", GARBAGE)
-def test_garbage_in_any_place_is_never_right(name, garbage, honest):
-    assert decide(CHECKS[name], 3, honest[name]).ok
-    for key, seen in honest[name].items():
-        forged = decide(CHECKS[name], 3, {**honest[name], key: GARBAGE[garbage](seen)})
-        assert isinstance(forged, Verdict)
-        assert not forged.ok, key
-        assert forged.message
-
-
-@NAMES
-def test_a_missing_fact_is_never_right(name, honest):
-    for key in honest[name]:
-        found = decide(CHECKS[name], 3, {k: v for k, v in honest[name].items() if k != key})
-        assert isinstance(found, Verdict)
-        assert not found.ok, key
-
-
-@NAMES
-def test_what_was_seen_under_one_seed_is_wrong_under_another(name, honest):
-    assert not decide(CHECKS[name], 4, honest[name]).ok
-
-
-@NAMES
-def test_inputs_and_observations_are_plain_and_fixed_by_the_seed(name, honest):
-    first, again, other = (CHECKS[name].inputs(seed) for seed in (5, 5, 6))
-    assert first.keys() == again.keys()
-    assert all(np.array_equal(first[key], again[key]) for key in first)
-    assert any(not np.array_equal(first[key], other[key]) for key in first)
-    for seen in [*first.values(), *honest[name].values()]:
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_inputs_and_observations_are_in_double_precision(check):
+    for seen in [*check.inputs(5).values(), *observe(check, check.solution, 3).values()]:
         assert type(seen) in (bool, int, float, str) or seen.dtype == np.float64
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_inputs_let_no_mistake_through(seed):
-    batches = CHECKS["02.value"].inputs(seed)
+    inputs = {check.name: check.inputs(seed) for check in CHECKS}
+    batches = inputs["02.value"]
     assert len(batches["real"]) != len(batches["fake"])
     assert batches["real"].min() < 0
     assert batches["fake"].min() < 0
-    seen = CHECKS["02.optimal_D"].inputs(seed)
+    seen = inputs["02.optimal_D"]
     assert (seen["p"] + seen["p_g"]).min() > 0
     assert (seen["p"] == 0).any()
     assert (seen["p_g"] == 0).any()
     assert abs(seen["share_real"] - 0.5) > 0.1
-    grid = CHECKS["02.js_divergence"].inputs(seed)
+    grid = inputs["02.js_divergence"]
     for name in ("", "_0"):
         steps = np.diff(grid[f"x{name}"])
         assert steps.min() > 0
@@ -545,24 +451,3 @@ def test_the_inputs_let_no_mistake_through(seed):
         for density in "pq":
             assert np.trapezoid(grid[density + name], grid[f"x{name}"]) == pytest.approx(1, abs=1e-4)
             assert (grid[density + name].min() > 0) == (name == "")
-
-
-@NAMES
-def test_the_printed_solution_runs_in_the_lesson(name, capsys):
-    checks.solution(name)
-    source, names = capsys.readouterr().out, {"torch": torch, "softplus": softplus}
-    exec(compile(source, "solution", "exec"), names)
-    found = outcome(name, names[CHECKS[name].solution.__name__], 2)
-    assert isinstance(found, Verdict)
-    assert found.ok
-    assert len(source.splitlines()) <= 6 + 2  # with the line of def and its sentence
-
-
-@NAMES
-def test_task_and_hints_are_short_and_speak_of_the_function(name):
-    check = CHECKS[name]
-    assert check.task.startswith(f"Write {check.solution.__name__}({', '.join(check.arguments)}): ")
-    assert len(set(check.hints)) == 2
-    for text in (check.task, *check.hints):
-        assert too_long(text) == []
-        assert text.endswith(".")
