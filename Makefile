@@ -6,7 +6,8 @@ RUN := $(VENV)/bin/python
 TORCH := $(shell grep '^torch==' requirements.lock)
 # PyPI's own torch for Linux brings several GB of CUDA; elsewhere it is the CPU build already.
 TORCH_INDEX := $(if $(filter Linux,$(shell uname -s)),--extra-index-url https://download.pytorch.org/whl/cpu)
-NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval_sanitize.cfg
+CELL_SECONDS := $(shell sed -n 's/^CELL_SECONDS = \([0-9]*\).*/\1/p' tools/run_notebooks.py)
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) --nbval-sanitize-with=tests/helpers/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-exact notebooks tables bench format

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
@@ -29,15 +28,24 @@ from nbclient import NotebookClient
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ganlib import data, models, training, widgets
+from ganlib import data, models, training
 from ganlib.gan import GAN
+from ganlib.playgrounds.lesson_02 import value_playground
+from ganlib.playgrounds.lesson_04 import latent_explorer
+from ganlib.show import live_grid
 
 HERE = Path(__file__).resolve().parent
-NOTEBOOKS = HERE.parent / "notebooks"
-WIDGET = "application/vnd.jupyter.widget-view+json"
+sys.path.append(str(HERE.parent / "tools"))
+from run_notebooks import CELL_SECONDS, NOTEBOOKS, WIDGET  # noqa: E402
+
+PACKAGE = HERE.parent / "ganlib"
 BATCH, LATENT = 128, 128
 THREADS = (1, 2)  # the lessons use one
-PARTS = ("models", "targets", "gan", "training", "data", "metrics", "judge", "plots", "widgets", "checks")
+PARTS = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.glob("**/*.py")
+    if path.stem != "__init__"
+)
 GOALS = {"plain": 2.2, "products": 1.9, "import": 2.0, "slider": 25.0, "first picture": 5.0}
 
 # The matrix products that one step needs, by layer: inputs, outputs; forward, weight and input gradients.
@@ -217,9 +225,9 @@ def compare(runs: dict[str, Iterator[Any]], rounds: int, chunk: int) -> dict[str
 
 def latencies(gan: GAN, moves: int) -> dict[str, float]:
     """Median CPU milliseconds of one move of each slider, and of one new live grid."""
-    explorer = widgets.latent_explorer(gan.generate, 32)
-    slider, centre = explorer.controls["t"], widgets.value_playground().controls["centre"]
-    view, fakes = widgets.live_grid(gan.sample(25, seed=0), "step 0"), gan.sample(25, seed=1)
+    explorer = latent_explorer(gan.generate, 32)
+    slider, centre = explorer.controls["t"], value_playground().controls["centre"]
+    view, fakes = live_grid(gan.sample(25, seed=0), "step 0"), gan.sample(25, seed=1)
     places = cycle([k / 20 for k in [*range(1, 21), *range(19, -1, -1)]])  # there and back, never twice at one place
 
     def milliseconds(action: Callable[[], None]) -> float:
@@ -272,15 +280,12 @@ def lesson(path: Path) -> dict[str, float | None]:
 
     Raises CellExecutionError when a cell fails.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(
-            shutil.copytree(path.parent, Path(scratch) / "notebooks", ignore=shutil.ignore_patterns("results"))
-        )
+    with tempfile.TemporaryDirectory() as folder:
         client = Stopwatch(
             nbformat.read(path, as_version=4),
-            timeout=900,
+            timeout=CELL_SECONDS,
             kernel_name="python3",
-            resources={"metadata": {"path": str(folder)}},
+            resources={"metadata": {"path": folder}},
         )
         client.seen = {}
         env = {name: value for name, value in os.environ.items() if name not in ("GANLIB_STRICT", "GANLIB_SEED")}

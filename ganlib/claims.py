@@ -42,7 +42,7 @@ def claim(text: str, ok: Any, measured: Any = None, *, expected: Any = None, why
     line = ("✓ " if truth else "✗ ") + text + (f" ({'; '.join(facts)})" if facts else "")
     if not truth:
         line += f"\n  {why or CHANGED}"
-        if os.environ.get("GANLIB_STRICT", "0") not in ("", "0"):
+        if strict():
             raise AssertionError(line)
     say(line)
 
@@ -63,6 +63,11 @@ def guess(mine: Any, measured: Any) -> None:
     else:
         right = mine == value
     say(f"your guess: {mine}, measured: {shown}: {'right' if right else 'not quite'}")
+
+
+def strict() -> bool:
+    """Return whether GANLIB_STRICT=1 asks for an error where a sentence is false. Used by claims and exercises."""
+    return os.environ.get("GANLIB_STRICT", "0") not in ("", "0")
 
 
 def say(text: str) -> None:

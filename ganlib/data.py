@@ -1,103 +1,18 @@
 """The images of the course: MNIST, Fashion-MNIST, and a stand-in for MNIST that needs no network."""
 
 import contextlib
-import gzip
-import hashlib
-import io
-import math
 import os
-import queue
-import secrets
-import struct
-import sys
-import threading
-import time
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Name and shape of the four files of a data set, in the order of the tensors of a `Dataset`.
-FILES: dict[str, tuple[int, ...]] = {
-    "train-images-idx3-ubyte": (60_000, 28, 28),
-    "train-labels-idx1-ubyte": (60_000,),
-    "t10k-images-idx3-ubyte": (10_000, 28, 28),
-    "t10k-labels-idx1-ubyte": (10_000,),
-}
-PATIENCE = 4.0  # seconds in which one of all mirrors must answer: a missing network costs less than 5
-STALL = 10.0  # seconds without a byte after which a running download is given up
-
-
-class Archive(NamedTuple):
-    """Where a data set lies and how its files are recognised; `sums` are in the order of `FILES`."""
-
-    title: str
-    classes: tuple[str, ...]
-    mirrors: tuple[str, ...]
-    sums: tuple[str, ...]
-
-
-ARCHIVES = {
-    "mnist": Archive(
-        "MNIST",
-        tuple("0123456789"),
-        (
-            "https://storage.googleapis.com/cvdf-datasets/mnist/",
-            "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            "https://raw.githubusercontent.com/fgnt/mnist/master/",
-        ),
-        # SHA-256 of the unpacked files: mirrors pack them differently.
-        (
-            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        ),
-    ),
-    "fashion-mnist": Archive(
-        "Fashion-MNIST",
-        (
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ),
-        (
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
-        ),
-        # MD5 of the packed files, as the authors publish them (github.com/zalandoresearch/fashion-mnist).
-        (
-            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "25c81989df183df01b3e8a0aad5dffbe",
-            "bef4ecab320f06d8554ea6380940ec79",
-            "bb300cfdad3c16e7a12a480ee83cd310",
-        ),
-    ),
-}
-_network_failed: dict[str, str] = {}  # data set -> reason; the network is not tried again in this process
-
-
-class DataError(RuntimeError):
-    """The images cannot be loaded; the message names the file, what is wrong with it and what to do."""
-
-    def _render_traceback_(self) -> list[str]:
-        # IPython calls this: a reader without network sees one sentence and no traceback.
-        return [f"DataError: {self}"]
+from . import files
+from .claims import say
+from .files import DataError
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,32 +43,35 @@ def load(name: str = "mnist") -> Dataset:
     the network unless GANLIB_OFFLINE=1. A printed sentence announces the stand-in. Raises ValueError for an
     unknown name, DataError for a bad file in $GANLIB_DATA or when Fashion-MNIST is out of reach.
     """
-    if name not in (*ARCHIVES, "digits"):
-        known = ", ".join(map(repr, (*ARCHIVES, "digits")))
+    if name not in (*files.ARCHIVES, "digits"):
+        known = ", ".join(map(repr, (*files.ARCHIVES, "digits")))
         raise ValueError(f"name must be one of {known}, got {name!r}: check the spelling")
     if name == "digits":
         return _load_digits()
-    archive = ARCHIVES[name]
+    archive = files.ARCHIVES[name]
     if root := os.environ.get("GANLIB_DATA"):
         folder = Path(root).expanduser() / name
         if os.path.isdir(folder):
-            arrays = {stem: _read(folder, archive, stem) for stem in FILES}
+            arrays = {stem: files.read_idx(folder, archive, stem) for stem in files.FILES}
             return _dataset(archive.title, "from the folder GANLIB_DATA", archive.classes, arrays)
-        _say(f"GANLIB_DATA={root} has no folder {name!r} in it; the cache is tried next.")
-    folder, source, arrays = cache_folder() / name, "from the cache", {}
-    for stem in FILES:
+        say(f"Note: GANLIB_DATA={root} has no folder {name!r} in it; the cache is tried next.")
+    folder, source, arrays = files.cache_folder() / name, "from the cache", {}
+    for stem in files.FILES:
         with contextlib.suppress(DataError):  # what is missing or damaged is downloaded afresh
-            arrays[stem] = _read(folder, archive, stem)
-    if len(arrays) < len(FILES):
+            arrays[stem] = files.read_idx(folder, archive, stem)
+    if len(arrays) < len(files.FILES):
         try:
-            source = f"from {_download(name, folder, arrays)}"
+            host, unwritable = files.download(name, folder, arrays)
         except DataError as error:
             problem = f"{archive.title} is not in the cache and cannot be downloaded: {error}."
             if name != "mnist":
-                remedy = f"Put {', '.join(FILES)}, each with .gz, in a folder {name!r} inside $GANLIB_DATA."
+                remedy = f"Put {', '.join(files.FILES)}, each with .gz, in a folder {name!r} inside $GANLIB_DATA."
                 raise DataError(f"{problem} {remedy}") from None
-            _say(f"{problem} The offline stand-in, digits from scikit-learn, takes its place.")
+            say(f"Note: {problem} The offline stand-in, digits from scikit-learn, takes its place.")
             return _load_digits()
+        source = f"from {host}"
+        if unwritable:
+            say(f"Note: the cache {folder} cannot be written ({unwritable}): the next load downloads again.")
     return _dataset(archive.title, source, archive.classes, arrays)
 
 
@@ -168,153 +86,16 @@ def _dataset(name: str, source: str, classes: tuple[str, ...], arrays: dict[str,
     return Dataset(name, source, images("train"), labels("train"), images("t10k"), labels("t10k"), classes)
 
 
-def _say(text: str) -> None:
-    # A path may hold letters that the console's encoding lacks.
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print("Note: " + text.encode(encoding, "backslashreplace").decode(encoding))
-
-
-def cache_folder() -> Path:
-    """Return where downloads and trained models of this user are kept: $GANLIB_CACHE or the system's place."""
-    import pooch
-
-    return Path(os.environ.get("GANLIB_CACHE") or pooch.os_cache("ganlib")).expanduser()
-
-
-def write_whole(path: Path, raw: bytes) -> None:
-    """Write ``raw`` to ``path`` aside and rename it: another process sees the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.write_bytes(raw)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _read(folder: Path, archive: Archive, stem: str) -> np.ndarray:
-    for path in (folder / f"{stem}.gz", folder / stem, folder / stem.replace("-idx", ".idx")):
-        try:
-            raw = path.read_bytes()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise DataError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
-        return _decode(raw, archive, stem, str(path))
-    raise DataError(f"{folder} has no file {stem}.gz: all of {', '.join(FILES)} are needed")
-
-
-def _decode(raw: bytes, archive: Archive, stem: str, where: str) -> np.ndarray:
-    """Return the uint8 array in the bytes of a file of MNIST's idx format, or raise DataError."""
-
-    def wrong(expected: str, got: str, cause: str) -> DataError:
-        return DataError(f"{where}: expected {expected}, got {got}: usually {cause}")
-
-    payload, header = raw, _header(FILES[stem])
-    if raw.startswith(b"\x1f\x8b"):
-        try:
-            payload = gzip.decompress(raw)
-        except (EOFError, OSError, zlib.error):
-            raise wrong("a whole gzip file", "a damaged one", "a download that broke off") from None
-    if not payload.startswith(header):
-        for other, shape in FILES.items():
-            if payload.startswith(_header(shape)):
-                raise wrong(stem, f"the contents of {other}", "two files that were swapped")
-        raise wrong(f"{stem} in idx format", f"{payload[:16]!r}...", "a web page saved under this name")
-    size = len(header) + math.prod(FILES[stem])
-    if len(payload) != size:
-        raise wrong(f"{size:,} bytes", f"{len(payload):,}", "a copy that broke off")
-    kind, digest, cause = "SHA-256", hashlib.sha256(payload), "a damaged file"
-    wanted = archive.sums[list(FILES).index(stem)]
-    if len(wanted) == 32:
-        kind, digest = "MD5 of the .gz file", hashlib.md5(raw, usedforsecurity=False)
-        cause = "a damaged file, or one that was unpacked"
-    if digest.hexdigest() != wanted:
-        raise wrong(f"{kind} {wanted}", digest.hexdigest(), cause)
-    return np.frombuffer(payload, np.uint8, offset=len(header)).reshape(FILES[stem])
-
-
-def _header(shape: tuple[int, ...]) -> bytes:
-    return struct.pack(f">{1 + len(shape)}I", 0x800 + len(shape), *shape)
-
-
-def _download(name: str, folder: Path, arrays: dict[str, np.ndarray]) -> str:
-    """Add the files that `arrays` lacks, store them in the folder and return the host that gave them."""
-    if name in _network_failed:
-        raise DataError(f"{_network_failed[name]} (the network is tried again after a restart)")
-    if os.environ.get("GANLIB_OFFLINE", "0") not in ("", "0"):
-        raise DataError("GANLIB_OFFLINE=1 forbids it")
-    import pooch
-    from tqdm.auto import tqdm
-
-    archive, problem, lost, unwritable = ARCHIVES[name], "no mirror answers", list(ARCHIVES), ""
-    for mirror in _answering(archive.mirrors):
-        lost, host = [name], str(urlsplit(mirror).hostname)
-        try:
-            for stem in [stem for stem in FILES if stem not in arrays]:
-                url, buffer = f"{mirror}{stem}.gz", io.BytesIO()
-                with tqdm(desc=stem, total=1, unit="B", unit_scale=True, leave=False) as bar:
-                    pooch.HTTPDownloader(
-                        progressbar=bar,
-                        chunk_size=2**16,
-                        timeout=(PATIENCE, STALL),
-                        headers={"Accept-Encoding": "identity"},  # or requests unpacks some files
-                    )(url, buffer, None)
-                arrays[stem] = _decode(buffer.getvalue(), archive, stem, url)
-                try:
-                    write_whole(folder / f"{stem}.gz", buffer.getvalue())
-                except OSError as error:
-                    unwritable = error.strerror or type(error).__name__
-        except DataError as error:
-            problem = str(error)
-        except OSError as error:  # all exceptions of requests are; their texts hold addresses of objects
-            problem = f"{host} broke off ({type(error).__name__})"
-        else:
-            if unwritable:
-                _say(f"the cache {folder} cannot be written ({unwritable}): the next load downloads again.")
-            return host
-    _network_failed.update(dict.fromkeys(lost, problem))
-    raise DataError(problem)
-
-
-def _answering(mirrors: tuple[str, ...]) -> Iterator[str]:
-    """Yield the mirrors that answer, the quickest first; all of them together have PATIENCE seconds."""
-    import pooch
-
-    answers: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def ask(mirror: str) -> None:
-        url = f"{mirror}{next(iter(FILES))}.gz"
-        try:
-            found = pooch.HTTPDownloader(timeout=PATIENCE)(url, None, None, check_only=True)
-        except OSError:
-            found = False
-        answers.put(mirror if found else "")
-
-    # Threads, since nothing else bounds the wait for a name server that never answers.
-    deadline = time.monotonic() + PATIENCE
-    for mirror in mirrors:
-        threading.Thread(target=ask, args=(mirror,), daemon=True).start()
-    for _ in mirrors:
-        try:
-            mirror = answers.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            return
-        if mirror:
-            yield mirror
-
-
 def _load_digits() -> Dataset:
-    path = cache_folder() / "digits" / "digits-1.npz"  # raise the number when the drawing below changes
+    path = files.cache_folder() / "digits" / "digits-1.npz"  # raise the number when the drawing below changes
     try:
-        with path.open("rb") as file, np.load(file) as stored:  # a zip file: its checksums tell of damage
-            source, arrays = "from the cache", {stem: stored[stem] for stem in FILES}
+        with path.open("rb") as cached, np.load(cached) as stored:  # a zip file: its checksums tell of damage
+            source, arrays = "from the cache", {stem: stored[stem] for stem in files.FILES}
     except Exception:  # missing, or damaged in one of many ways
         source, arrays = "from scikit-learn", _draw_digits()
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]  # mypy takes one for allow_pickle
-        with contextlib.suppress(OSError):  # without a cache it is drawn again next time
-            write_whole(path, buffer.getvalue())
+        # Without a cache it is drawn again next time.
+        with contextlib.suppress(OSError), files.write_whole(path) as part, part.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # mypy takes one for allow_pickle
     return _dataset("digits (offline stand-in for MNIST)", source, tuple("0123456789"), arrays)
 
 
@@ -335,7 +116,7 @@ def _draw_digits() -> dict[str, np.ndarray]:
     arrays, rng = {}, np.random.default_rng(0)
     for split, originals in (("train", train), ("t10k", test)):
         labels = f"{split}-labels-idx1-ubyte"
-        choice = np.resize(rng.permutation(originals), FILES[labels])
+        choice = np.resize(rng.permutation(originals), files.FILES[labels])
         arrays[f"{split}-images-idx3-ubyte"] = _warp(big, choice, rng)
         arrays[labels] = digits.target[choice].astype(np.uint8)
     return arrays

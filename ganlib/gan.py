@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from .images import check_images
 from .losses import LOSSES, r1_penalty
 
 Latent = Callable[[int, torch.Generator], Tensor]
@@ -20,7 +21,7 @@ class GAN:
     conditions ``*y`` after their first argument. ``opt_G`` and ``opt_D`` hold the parameters of one player each.
     ``latent(n, rng)`` draws n vectors z from the random generator it is handed. Keyword arguments:
 
-    - ``loss``: "minimax", "non-saturating", "least-squares" or "hinge"
+    - ``loss``: the name of a pair in ``losses.LOSSES``
     - ``d_steps``: discriminator updates before each generator update, the k of Algorithm 1
     - ``r1``: gamma of the R1 penalty (0: none), computed on every ``r1_every``-th D update and weighted by it
     - ``average``: largest decay of the average of G's weights, in (0, 1), or None
@@ -67,8 +68,9 @@ class GAN:
         self.d_steps, self.r1, self.r1_every = d_steps, r1, r1_every
         self.averaged_G: AveragedModel | None = None
         if average is not None:
-            self.averaged_G = AveragedModel(generator, multi_avg_fn=_warmed_up(average)).requires_grad_(False).eval()
-        self.loss_D, self.loss_G = LOSSES[loss]
+            self.averaged_G = AveragedModel(generator, multi_avg_fn=_running_mean(average)).requires_grad_(False).eval()
+        self.pair = LOSSES[loss]
+        self._compares = self.pair.compares
         self.steps_done = 0
         self.device = next(generator.parameters()).device
         self._random_state = torch.Generator(self.device).manual_seed(seed).get_state()
@@ -93,50 +95,73 @@ class GAN:
 
         A minibatch is a tuple of x (n, ...) and any conditions y. Returns detached scalars: ``loss_D`` (the last D
         update's, without penalty; 1.386 at the fixed point), ``loss_G`` (0.693 there), ``real_prob`` and
-        ``fake_prob`` (the mean of D's answers to both in the last D update). Goodfellow et al. 2014, Algorithm 1.
-        Lesson 03.
+        ``fake_prob`` (the mean of D's answers to both in the last D update), or ``real_score`` and ``fake_score``
+        where D gives scores. Raises ValueError in the first step for data that cannot train. Goodfellow et al. 2014,
+        Algorithm 1. Lesson 03.
         """
         self.G.train(), self.D.train()
-        with _lent(self._random_state, self.device) as rng:
+        with own_random_state(self._random_state, self.device) as rng:
             for k, (x, *y) in enumerate([next(batches) for _ in range(self.d_steps)]):
-                x = x.detach()
+                z = self.latent(len(x), rng)
                 if self.steps_done == 0:
-                    _check_batch(x)
-                with torch.no_grad(), _statistics_kept(self.G):
-                    fake = _through(self.G, self.latent(len(x), rng), *y)
-                if self.steps_done == 0:
-                    _check_shapes(x, fake)
-                penalised = self.r1 > 0 and (self.steps_done * self.d_steps + k) % self.r1_every == 0
-                x.requires_grad_(penalised)
-                self.opt_D.zero_grad()
-                loss_D, real_logits, fake_logits = self.discriminator_loss(x, fake, *y)
-                penalty = self.r1_every * self.r1 * r1_penalty(real_logits, x) if penalised else 0.0
-                (loss_D + penalty).backward()
-                self.opt_D.step()
-
-            self.opt_G.zero_grad()
-            with _statistics_kept(self.D):
-                loss_G = self.loss_G(self.D(self.G(self.latent(len(x), rng), *y), *y))
-            loss_G.backward(inputs=list(self.G.parameters()))
-            self.opt_G.step()
+                    self._check_first(x, z, *y)
+                due = (self.steps_done * self.d_steps + k) % self.r1_every == 0
+                r1 = self.r1_every * self.r1 if due else 0.0
+                with frozen_statistics(self.G):
+                    loss_D, real_logits, fake_logits = self.update_D(x, z, *y, r1=r1)
+            with frozen_statistics(self.D):
+                loss_G = self.update_G(x, self.latent(len(x), rng), *y)
             if self.averaged_G is not None:
                 self.averaged_G.update_parameters(self.G)
         self.steps_done += 1
-        return {
-            "loss_D": loss_D.detach(),
-            "loss_G": loss_G.detach(),
-            "real_prob": real_logits.detach().sigmoid().mean(),
-            "fake_prob": fake_logits.detach().sigmoid().mean(),
-        }
+        answer = "prob" if self.pair.logits else "score"
+        real, fake = (s.sigmoid() if self.pair.logits else s for s in (real_logits, fake_logits))
+        return {"loss_D": loss_D, "loss_G": loss_G, f"real_{answer}": real.mean(), f"fake_{answer}": fake.mean()}
+
+    def update_D(self, x: Tensor, z: Tensor, *y: Tensor, r1: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+        """Move D once, to tell real ``x`` (n, ...) from G's samples of ``z`` (n, latent_dim), under ``*y``.
+
+        ``r1`` weighs the R1 penalty. Returns the loss without it, the real and the fake logits, detached. Goodfellow
+        et al. 2014, Algorithm 1, the inner loop. Lesson 03.
+        """
+        with torch.no_grad():
+            fake = self.G(z, *y)
+        x = x.detach().requires_grad_(r1 > 0)
+        loss_D, real_logits, fake_logits = self.discriminator_loss(x, fake, *y)
+        penalty = r1 * r1_penalty(real_logits, x) if r1 > 0 else 0.0
+        self.opt_D.zero_grad()
+        (loss_D + penalty).backward()
+        self.opt_D.step()
+        return loss_D.detach(), real_logits.detach(), fake_logits.detach()
+
+    def update_G(self, x: Tensor, z: Tensor, *y: Tensor) -> Tensor:
+        """Move G once, so that D takes its samples of ``z`` (n, latent_dim) under ``*y`` for real ones.
+
+        Only a loss that compares looks at the real ``x`` (n, ...). Returns the loss, detached. Goodfellow et al. 2014,
+        Algorithm 1, after the inner loop. Lesson 03.
+        """
+        loss_G = self.generator_loss(x, self.G(z, *y), *y)
+        self.opt_G.zero_grad()
+        loss_G.backward(inputs=list(self.G.parameters()))
+        self.opt_G.step()
+        return loss_G.detach()
 
     def discriminator_loss(self, x: Tensor, fake: Tensor, *y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return D's loss on real ``x`` and ``fake`` (n, ...) under ``*y``, and the logits of both. Lesson 03."""
         real_logits, fake_logits = self.D(x, *y), self.D(fake, *y)
-        return self.loss_D(real_logits, fake_logits), real_logits, fake_logits
+        return self.pair.loss_D(real_logits, fake_logits), real_logits, fake_logits
+
+    def generator_loss(self, x: Tensor, fake: Tensor, *y: Tensor) -> Tensor:
+        """Return G's loss on ``fake`` (n, ...) under ``*y``, beside real ``x`` where the loss compares. Lesson 03."""
+        if not self._compares:
+            return self.pair.loss_G(self.D(fake, *y))
+        with torch.no_grad():
+            real_logits = self.D(x, *y)
+        return self.pair.loss_G(real_logits, self.D(fake, *y))
 
     def sample(self, n: int, *y: Tensor, seed: int, averaged: bool = True) -> Tensor:
         """Return n samples (n, ...) made from the noise of ``seed``, without a trace on the training. Lesson 04."""
-        with _lent(torch.Generator(self.device).manual_seed(seed).get_state(), self.device) as rng:
+        with own_random_state(torch.Generator(self.device).manual_seed(seed).get_state(), self.device) as rng:
             return self.generate(self.latent(n, rng), *y, averaged=averaged)
 
     @torch.no_grad()
@@ -154,6 +179,16 @@ class GAN:
             return _through(G, z.to(self.device), *y)
         finally:
             G.train(was_training)
+
+    def _check_first(self, x: Tensor, z: Tensor, *y: Tensor) -> None:
+        _check_batch(x)
+        with own_random_state(self._random_state.clone(), self.device):  # the training's own numbers are not spent
+            fake = self.generate(z, *y, averaged=False)
+        if fake.shape != x.shape:
+            raise ValueError(
+                f"generator must make samples of the shape of the data, got {tuple(fake.shape)} beside "
+                f"{tuple(x.shape)}: reshape one of them"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next step depends on, as tensors and plain values. Lesson 04."""
@@ -216,19 +251,8 @@ def _check_batch(x: Tensor) -> None:
         )
     if not x.isfinite().all():
         raise ValueError("a minibatch must hold finite numbers, got NaN or inf: look at the data before the training")
-    if x.ndim == 4 and (x.min() < -1.001 or x.max() > 1.001):
-        raise ValueError(
-            f"images must lie in [-1, 1], got {x.min():.4g} to {x.max():.4g}: divide pixels of 0 to 255 by 127.5 and "
-            "subtract 1"
-        )
-
-
-def _check_shapes(x: Tensor, fake: Tensor) -> None:
-    if fake.shape != x.shape:
-        raise ValueError(
-            f"generator must make samples of the shape of the data, got {tuple(fake.shape)} beside {tuple(x.shape)}: "
-            "reshape one of them"
-        )
+    if x.ndim == 4:
+        check_images(x, shape=x.shape[1:])
 
 
 def _describe(network: nn.Module) -> str:
@@ -239,7 +263,7 @@ def _settings(name: str, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     return {name: type(optimizer).__name__, **{f"{name}.{key}": value for key, value in optimizer.defaults.items()}}
 
 
-def _warmed_up(largest: float) -> Callable[[Any, Any, Any], None]:
+def _running_mean(largest: float) -> Callable[[Any, Any, Any], None]:
     """Weigh the past by min(largest, (1 + t) / (10 + t)): the first, poor weights are forgotten soon."""
 
     @torch.no_grad()
@@ -251,7 +275,7 @@ def _warmed_up(largest: float) -> Callable[[Any, Any, Any], None]:
 
 
 @contextmanager
-def _statistics_kept(player: nn.Module) -> Iterator[None]:
+def frozen_statistics(player: nn.Module) -> Iterator[None]:
     """While the other player moves, BatchNorm normalises by the batch but leaves its running statistics alone."""
     norms = [m for m in player.modules() if getattr(m, "track_running_stats", False)]
     for m in norms:
@@ -264,13 +288,16 @@ def _statistics_kept(player: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _lent(state: Tensor, device: torch.device) -> Iterator[torch.Generator]:
-    """Put ``state`` into torch's global generator, since dropout draws from that one, and take it back advanced."""
+def own_random_state(state: Tensor, device: torch.device) -> Iterator[torch.Generator]:
+    """Put ``state`` into torch's global generator, since dropout draws from that one, and take it back advanced.
+
+    After an error ``state`` is what it was: a step that is refused and then mended draws what it would have drawn.
+    """
     rng = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
     outside = rng.get_state()
     rng.set_state(state)
     try:
         yield rng
-    finally:
         state.copy_(rng.get_state())
+    finally:
         rng.set_state(outside)

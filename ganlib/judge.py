@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .claims import say
-from .data import Dataset, cache_folder, write_whole
+from .data import Dataset
+from .files import cache_folder, write_whole
+from .images import check_images
 from .training import Minibatches
 
 STEPS, BATCH_SIZE, LEARNING_RATE = 1400, 128, 2e-3
@@ -58,7 +60,7 @@ class Judge(nn.Module):
                 "judge must be trained before it reads, got a new one: judge.load(dataset) gives a trained one"
             )
         images = torch.as_tensor(images)
-        _check_images(images)
+        check_images(images)
         features = torch.cat([self.body(block.to(self.unit.device)) for block in images.split(1000)])
         return Reading(features / self.unit, self.head(features).softmax(1))
 
@@ -123,21 +125,8 @@ def _store(judge: Judge, path: Path) -> bool:
     content = io.BytesIO()
     torch.save(judge.state_dict(), content)
     try:
-        write_whole(path, content.getvalue())
+        with write_whole(path) as part:
+            part.write_bytes(content.getvalue())
     except OSError:
         return False
     return True
-
-
-def _check_images(images: Tensor) -> None:
-    if images.ndim != 4 or images.shape[1:] != (1, 28, 28) or not len(images):
-        raise ValueError(
-            f"images must have shape (n, 1, 28, 28) with n of at least 1, got {tuple(images.shape)}: "
-            "give flat images their shape with .reshape(-1, 1, 28, 28)"
-        )
-    low, high = images.min().item(), images.max().item()
-    if not (low >= -1.001 and high <= 1.001):
-        raise ValueError(
-            f"images must lie in [-1, 1], got {low:.4g} to {high:.4g}: divide pixels of 0 to 255 by 127.5 and "
-            "subtract 1; NaN means that the model diverged"
-        )

@@ -1,6 +1,10 @@
 """The losses of both players, on logits: D(x) = sigmoid(logit). Both players minimise. Lessons 02 and 04."""
 
 from collections.abc import Callable
+from inspect import signature
+from itertools import accumulate
+from operator import mul
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -70,21 +74,44 @@ def hinge_G(fake_logits: Tensor) -> Tensor:
 
 
 def r1_penalty(real_logits: Tensor, x: Tensor) -> Tensor:
-    """Return half the mean squared norm of D's gradient at the real samples, one norm per sample.
+    """Return half the mean squared norm of D's gradient at the real samples, one norm for each logit.
 
-    ``x`` (n, ...) must require gradients and have led to ``real_logits`` (n, ...); the result is a scalar >= 0
-    with a graph, to be multiplied by gamma. Mescheder et al. 2018, equation 9. Lesson 03.
+    ``x`` must require gradients and have led to ``real_logits``, one for each sample: (n, 1) of x (n, ...), or
+    (n, copies, 1) of x (n, copies, d); otherwise ValueError. The result is a scalar >= 0 with a graph, to be
+    multiplied by gamma. Mescheder et al. 2018, equation 9. Lesson 03.
     """
     if not x.requires_grad:
         raise ValueError("x must require gradients, got a tensor that does not: call x.requires_grad_() before D(x)")
+    if real_logits.numel() not in accumulate(x.shape, mul):  # a sample is all that the leading dimensions leave
+        raise ValueError(
+            f"real_logits must hold one logit for each sample of x, got {tuple(real_logits.shape)} for x of "
+            f"{tuple(x.shape)}: average the logits of one sample first"
+        )
     (gradient,) = torch.autograd.grad(real_logits.sum(), x, create_graph=True)
-    return gradient.flatten(1).square().sum(1).mean() / 2
+    return gradient.reshape(real_logits.numel(), -1).square().sum(1).mean() / 2
 
 
-#: name -> (discriminator's loss of real and fake logits, generator's loss of fake logits)
-LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
-    "minimax": (minimax_D, minimax_G),
-    "non-saturating": (minimax_D, non_saturating_G),
-    "least-squares": (least_squares_D, least_squares_G),
-    "hinge": (hinge_D, hinge_G),
+class Pair(NamedTuple):
+    """The losses of both players, and what D's answer means.
+
+    ``loss_D`` takes real and fake logits; ``loss_G`` the fake ones, or real and fake where it compares them. With
+    ``logits`` False D's answers are scores: their sigmoid is no probability. Lesson 03.
+    """
+
+    loss_D: Callable[[Tensor, Tensor], Tensor]
+    loss_G: Callable[..., Tensor]
+    logits: bool = True
+
+    @property
+    def compares(self) -> bool:
+        """Whether the generator's loss takes the real logits too. Lesson 03."""
+        return sum(p.default is p.empty for p in signature(self.loss_G).parameters.values()) == 2
+
+
+#: what ``GAN(loss=...)`` may name
+LOSSES: dict[str, Pair] = {
+    "minimax": Pair(minimax_D, minimax_G),
+    "non-saturating": Pair(minimax_D, non_saturating_G),
+    "least-squares": Pair(least_squares_D, least_squares_G, logits=False),
+    "hinge": Pair(hinge_D, hinge_G, logits=False),
 }

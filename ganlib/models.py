@@ -1,27 +1,30 @@
 """The networks and latents of the course: plain ``torch.nn`` modules that map z to images and images to logits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-IMAGE_SHAPE = (1, 28, 28)
+from .images import IMAGE_SHAPE
 
 
 @dataclass(frozen=True)
 class NormalLatent:
     """Draw z from N(0, I): calling it with n and a random generator gives a tensor (n, latent_dim) on its device.
 
-    Lesson 03.
+    With ``copies`` it is (n, copies, latent_dim), noise of its own for each copy of a network. Lesson 03.
     """
 
     latent_dim: int
     dtype: torch.dtype = torch.float32
+    copies: int | None = None
 
     def __call__(self, n: int, rng: torch.Generator) -> Tensor:
-        return torch.randn(n, self.latent_dim, generator=rng, device=rng.device, dtype=self.dtype)
+        shape = (n, self.latent_dim) if self.copies is None else (n, self.copies, self.latent_dim)
+        return torch.randn(shape, generator=rng, device=rng.device, dtype=self.dtype)
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,26 @@ def mlp(
     activation: Callable[[], nn.Module] = nn.ReLU,
     batchnorm: bool = False,
     dropout: float = 0.0,
+    copies: int | None = None,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
 ) -> nn.Sequential:
     """Return linear layers of the given widths, with activation (BatchNorm before, dropout after) between them.
 
     ``widths`` are at least two positive counts, input first; ``dropout`` is a probability in [0, 1). The weights are
-    PyTorch's default draw for Linear from ``seed`` alone; the global random generator is left as it was. Raises
-    ValueError for other widths or probabilities. Lesson 03.
+    PyTorch's default draw for Linear from ``seed`` alone; the global random generator is left as it was. With
+    ``copies`` the network takes x (n, copies, d), and copy k begins with the weights of ``seed`` + k. Raises
+    ValueError for other widths or probabilities, and for copies of layers that would mix them. Lesson 03.
     """
     if len(widths) < 2 or any(not isinstance(w, int) or w < 1 for w in widths):
         raise ValueError(f"widths must be two or more positive integers (input, hidden ..., output), got {widths}")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be a probability in [0, 1), got {dropout}")
+    if copies is not None:
+        if not isinstance(copies, int) or copies < 1:
+            raise ValueError(f"copies must be a whole number of at least 1, or None, got {copies!r}")
+        make = partial(mlp, *widths, activation=activation, batchnorm=batchnorm, dropout=dropout, dtype=dtype)
+        return nn.Sequential(*map(_in_parallel, zip(*(make(seed=seed + k) for k in range(copies)), strict=True)))
     layers: list[nn.Module] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -67,6 +77,59 @@ def mlp(
             layers += [nn.Dropout(dropout)] if dropout else []
         layers += [nn.Linear(widths[-2], widths[-1], dtype=dtype)]
     return nn.Sequential(*layers)
+
+
+class ParallelLinear(nn.Module):
+    """Apply several linear layers of one size at once, each to a slice of its own: (n, copies, d) to (n, copies, d').
+
+    ``layers`` give the weights. A loss that is a mean over n and copies trains every copy as its mean over n would
+    train it alone. Lesson 03.
+    """
+
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))  # (copies, d', d)
+        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))  # (copies, d')
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (n, copies, d') of ``x`` (n, copies, d). Lesson 03."""
+        weight, bias = (_OwnMean.apply(p, len(p)) for p in (self.weight, self.bias))
+        return torch.baddbmm(bias[:, None], x.transpose(0, 1), weight.transpose(1, 2)).transpose(0, 1)
+
+    def extra_repr(self) -> str:
+        """Return the sizes, which are among the settings of a saved model. Lesson 03."""
+        copies, n_out, n_in = self.weight.shape
+        return f"in_features={n_in}, out_features={n_out}, copies={copies}"
+
+
+class _OwnMean(torch.autograd.Function):
+    """Hand on a parameter; multiply its gradient by the number of copies.
+
+    The mean over n and copies divides each copy's part of the loss by the copies. A copy's parameters see no other
+    part, so this gives them the gradient of the copy's own mean. It is done at the parameters, where a gradient arrives
+    once, and not at the layer's output, where every layer would multiply again and R1, the gradient at x, would too.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, parameter: Tensor, copies: int) -> Tensor:
+        ctx.copies = copies
+        return parameter.view_as(parameter)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return ctx.copies * gradient, None
+
+
+def _in_parallel(layers: Sequence[nn.Module]) -> nn.Module:
+    """One layer that does what each of ``layers`` does to its slice of (n, copies, d)."""
+    if isinstance(layers[0], nn.Linear):
+        return ParallelLinear(layers)  # type: ignore[arg-type]
+    if layers[0].state_dict():
+        raise ValueError(
+            f"copies can hold linear layers, dropout and activations without weights, got {layers[0]}: "
+            "its numbers would be shared; batchnorm=False, or train the networks one by one"
+        )
+    return layers[0]
 
 
 def _image_pair(G: nn.Sequential, D: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:

@@ -9,6 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from .images import IMAGE_SHAPE, check_images
+
 if TYPE_CHECKING:
     import torch
 
@@ -28,7 +30,6 @@ STYLE: dict[str, dict[str, Any]] = {
 SERIES = (("#ffa90e", "v"), ("#94a4a2", "D"), ("#bd1f01", "P"))
 LINES = ("-", "--", "-.")
 FIXED_POINT: dict[str, Any] = {"color": "#333333", "linestyle": ":", "linewidth": 1.2}
-SIZE = 28  # pixels: every image of the course is 28 x 28
 GAP = 1  # pixels between two images
 GREY, PAPER = 200, 255  # of the gap and of an empty place
 
@@ -137,9 +138,14 @@ def losses(
 def probabilities(history: History, ax: Axes | None = None, *, smooth: int | None = None) -> Axes:
     """Draw the mean of D on real and on fake images over the steps, with the fixed point 1/2.
 
-    `history`: a record with "step", "real_prob" and "fake_prob" for each step. `smooth` and errors as in `losses`.
-    Introduced in lesson 04.
+    `history`: a record with "step", "real_prob" and "fake_prob" for each step. `smooth` and errors as in `losses`;
+    ValueError too for the scores of least squares and hinge. Introduced in lesson 04.
     """
+    if history and "real_score" in history[0]:
+        raise ValueError(
+            "history must hold real_prob and fake_prob, got real_score and fake_score: "
+            "least squares and hinge give scores, no probabilities"
+        )
     step, real, fake = _series(history, "step", "real_prob", "fake_prob")
     ax = _curves(step, {"D on real images": (real, "real"), "D on fake images": (fake, "fake")}, ax, smooth)
     _fixed_point(ax, 0.5, "1/2")
@@ -158,7 +164,7 @@ def quality(
     """Draw a metric against CPU seconds for up to three recipes: medians over seeds, and a band from best to worst.
 
     `rows`: records with "recipe", "seed", "step", "cpu_s", "weights" ("raw" or "averaged") and `metric`, as in
-    `notebooks/tables/04_quality.json`. Raises ValueError for a recipe or metric without rows. Introduced in lesson 04.
+    `tables.load("04_quality")`. Raises ValueError for a recipe or metric without rows. Introduced in lesson 04.
     """
     if len(recipes) > len(SERIES):
         raise ValueError(f"recipes must be at most {len(SERIES)}, got {', '.join(recipes)}: draw two figures")
@@ -194,22 +200,8 @@ def quality(
 def _pixels(images: "Images") -> np.ndarray:
     """Images as a float array (N, 28, 28), checked."""
     array = images.detach().cpu().numpy() if hasattr(images, "detach") else np.asarray(images)
-    if array.ndim not in (3, 4) or array.shape[-2:] != (SIZE, SIZE) or array.shape[1:-2] not in ((), (1,)):
-        raise ValueError(
-            f"images must have shape (N, 1, 28, 28) or (N, 28, 28), got {array.shape}: "
-            "give a flat image its shape with .reshape(-1, 1, 28, 28)"
-        )
-    if not len(array):
-        raise ValueError("images must hold at least one image, got none")
-    low, high = array.min(), array.max()
-    if array.dtype.kind != "f" or low < -1.001 or high > 1.001:
-        raise ValueError(
-            f"images must be floats in [-1, 1], got {array.dtype} from {low:.4g} to {high:.4g}: "
-            "divide pixels of 0 to 255 by 127.5 and subtract 1"
-        )
-    if not np.isfinite(low + high):
-        raise ValueError("images must lie in [-1, 1], got NaN: the training has diverged")
-    return np.clip(array.reshape(-1, SIZE, SIZE), -1, 1)
+    check_images(array[:, None] if array.shape[1:] == IMAGE_SHAPE[1:] else array)
+    return np.clip(array.reshape(-1, *IMAGE_SHAPE[1:]), -1, 1)
 
 
 def _sheet(blocks: np.ndarray, columns: int, *, gap: int, ground: int) -> np.ndarray:

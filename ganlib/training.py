@@ -1,15 +1,11 @@
-"""The loop around ``step``: minibatches, a generator of (step, log), and checkpoints that resume bit for bit."""
+"""The loop around ``step``: minibatches, and a generator of (step, log)."""
 
-import copy
 import math
-import os
-import shutil
 import signal
 import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -19,16 +15,11 @@ CHECK_EVERY = 50  # steps between two tests for finiteness; reading a number eac
 
 
 class Model(Protocol):
-    """What can be trained, saved and loaded here: a GAN, or any object that keeps this contract."""
+    """What can be trained: a GAN, or any object with a ``step`` that counts in ``steps_done``."""
 
     steps_done: int
-    settings: dict[str, Any]
 
     def step(self, batches: Any) -> dict[str, Tensor]: ...
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class Minibatches:
@@ -116,7 +107,7 @@ def _steps(
         return
     with tqdm(total=until, initial=model.steps_done, unit="step", disable=not progress) as bar:
         while model.steps_done < until:
-            with _interrupt_held() as interrupted:
+            with _deferred_interrupt() as interrupted:
                 log = _step(model, batches)
             step = model.steps_done
             bar.update()
@@ -148,7 +139,7 @@ def _check_finite(step: int, values: dict[str, float]) -> None:
 
 
 @contextmanager
-def _interrupt_held() -> Iterator[list[int]]:
+def _deferred_interrupt() -> Iterator[list[int]]:
     """Collect SIGINT while the block runs: a step must not be torn. Only the main thread receives signals."""
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -159,102 +150,6 @@ def _interrupt_held() -> Iterator[list[int]]:
         yield received
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def save(path: str | os.PathLike[str], model: Model, batches: Any = None) -> None:
-    """Write model, place in the minibatches and settings to ``path``; the file that was there becomes *.previous.
-
-    The new file replaces the old one in one move, so that a crash at any moment leaves a whole checkpoint. ``batches``
-    is kept when it has a ``state_dict``. Raises ValueError when a weight is not finite, or when a setting is no plain
-    Python value, so that the file could not be read again. Lesson 04.
-    """
-    path = Path(path)
-    state = {
-        "settings": _all_settings(model, batches),
-        "model": model.state_dict(),
-        "batches": batches.state_dict() if hasattr(batches, "state_dict") else None,
-    }
-    if not all(t.isfinite().all() for t in _tensors(state["model"])):
-        raise ValueError(f"model must have finite weights to be saved, got NaN or inf at step {model.steps_done:,}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new, old = path.with_name(path.name + ".new"), path.with_name(path.name + ".old")
-    try:
-        with open(new, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            _read(new)
-        except Exception as error:
-            raise ValueError(
-                "settings must be plain Python values, got some that could not be read again: "
-                "a learning rate from numpy, say, needs float(...)"
-            ) from error
-        if path.exists():
-            shutil.copyfile(path, old)
-            os.replace(old, _previous(path))
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
-        old.unlink(missing_ok=True)
-
-
-def load(path: str | os.PathLike[str], model: Model, batches: Any = None) -> None:
-    """Bring ``model`` and ``batches`` to the state that ``save`` wrote to ``path``.
-
-    Raises FileNotFoundError when there is none, ValueError when the file is damaged or was saved under other settings;
-    the model is then left as it was. Lesson 04.
-    """
-    path = Path(path)
-    try:
-        settings, model_state, batches_state = _read(path)
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        rest = f"; the one before it is {_previous(path)}" if _previous(path).exists() else ""
-        raise ValueError(f"path must name a whole checkpoint, got {path}, which is cut off or damaged{rest}") from error
-    here = _all_settings(model, batches)
-    differences = [
-        f"{name}: saved {settings.get(name)!r}, now {here.get(name)!r}"
-        for name in sorted(settings.keys() | here.keys())
-        if settings.get(name) != here.get(name)
-    ]
-    if differences:
-        what = f"model and batches must be built as those saved in {path}, got other settings:"
-        raise ValueError("\n  ".join([what, *differences]))
-    before = copy.deepcopy(model.state_dict())
-    try:
-        model.load_state_dict(model_state)
-        if batches_state is not None:
-            batches.load_state_dict(batches_state)
-    except Exception as error:
-        model.load_state_dict(before)
-        raise ValueError(
-            f"model must be built as the one saved in {path}, got one that cannot take it: {error}"
-        ) from error
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], Any]:
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    return state["settings"], state["model"], state["batches"]
-
-
-def _previous(path: Path) -> Path:
-    return path.with_name(path.name + ".previous")
-
-
-def _all_settings(model: Model, batches: Any) -> dict[str, Any]:
-    of_batches = getattr(batches, "settings", {})
-    return {**model.settings, **{f"batches.{name}": value for name, value in of_batches.items()}}
-
-
-def _tensors(state: Any) -> Iterator[Tensor]:
-    """Walk the floating-point tensors of a nested state."""
-    if isinstance(state, Tensor) and state.is_floating_point():
-        yield state
-    elif isinstance(state, dict):
-        for value in state.values():
-            yield from _tensors(value)
 
 
 def _fingerprint(t: Tensor) -> int:

@@ -1,5 +1,3 @@
-import shutil
-
 import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
@@ -22,7 +20,6 @@ def plain_settings(monkeypatch):
 def run(request, tmp_path, monkeypatch, capsys):
     """Run the module's LESSON up to a cell with changes in its code; return what it printed and its false claims."""
     notebook = nbformat.read(NOTEBOOKS / request.module.LESSON, as_version=4)
-    shutil.copytree(NOTEBOOKS / "tables", tmp_path / "tables")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plt, "show", lambda: None)
 

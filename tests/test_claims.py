@@ -87,7 +87,7 @@ def test_the_bracket_can_be_masked(measured, expected):
 
 
 def test_the_mask_keeps_the_sentence_alone(capsys):
-    rules = Path(__file__).with_name("nbval_sanitize.cfg").read_text(encoding="utf-8")
+    rules = (Path(__file__).parent / "helpers" / "nbval_sanitize.cfg").read_text(encoding="utf-8")
     [(mask, kept)] = re.findall(r"regex: (.*2713.*)\nreplace: (.*)", rules)
     first, second = (
         printed(capsys, "8 modes are covered", True, value) + printed(capsys, "it is so", True)

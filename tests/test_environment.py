@@ -159,7 +159,7 @@ def test_what_is_installed_is_what_is_locked():
 def test_the_package_imports_only_what_it_declares():
     modules = {"torch", "numpy", "matplotlib", "scipy", "sklearn", "PIL", "ipywidgets", "pooch", "tqdm"}
     modules |= {"IPython", "traitlets", "ganlib"}  # parts of ipywidgets, and ourselves
-    for path in (ROOT / "ganlib").glob("*.py"):
+    for path in (ROOT / "ganlib").glob("**/*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and not node.level:

@@ -2,14 +2,16 @@
 
 import copy
 import itertools
+import math
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from ganlib import models
+from ganlib import losses, models
 from ganlib.gan import GAN
+from ganlib.losses import LOSSES, Pair
 from ganlib.training import Minibatches
 
 
@@ -173,6 +175,8 @@ def test_g_update_leaves_no_gradient_on_d():
 
 def test_fresh_noise_for_every_update():
     gan, _ = mock_gan(d_steps=2)
+    gan.step(itertools.repeat((torch.ones(4, 1),)))
+    gan.G.calls.clear()  # the first step looks at G's samples once more before anybody moves
     gan.step(itertools.repeat((torch.ones(4, 1),)))
     noises = [call[0] for call in gan.G.calls]
     assert len(noises) == 3
@@ -365,10 +369,220 @@ def test_one_dimensional_toy_in_float64_finds_its_target():
     assert 0.3 < samples.std() < 0.7
 
 
-@pytest.mark.parametrize("loss", ["minimax", "non-saturating", "least-squares", "hinge"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_can_be_named(loss):
     log = small_gan(loss=loss).step(points())
     assert all(v.isfinite() for v in log.values())
+
+
+@pytest.mark.parametrize("loss", ["least-squares", "hinge"])
+def test_scores_are_logged_as_scores(loss):
+    gan, x = small_gan(loss=loss), next(points())[0]
+    kept = []
+    whole = gan.discriminator_loss
+    gan.discriminator_loss = lambda *arguments: kept.append(whole(*arguments)) or kept[-1]
+    log = gan.step(iter([(x,)]))
+    assert log.keys() == {"loss_D", "loss_G", "real_score", "fake_score"}
+    assert (log["real_score"], log["fake_score"]) == tuple(scores.mean() for scores in kept[0][1:])
+
+
+# ---- the two blocks of Algorithm 1, and a pair of losses that is added
+
+
+@pytest.mark.parametrize("r1", [0.0, 0.4])
+def test_a_step_is_an_update_of_d_and_one_of_g(r1):
+    nets = [models.textbook_pair(4, seed=3) for _ in range(2)]
+    one, two = (GAN(G, D, adam(G), adam(D), models.NormalLatent(4), r1=r1, seed=6) for G, D in nets)
+    x = torch.rand(8, 1, 28, 28) * 2 - 1
+    log = one.step(iter([(x,)]))
+    torch.manual_seed(6)
+    loss_D, real_logits, fake_logits = two.update_D(x, torch.randn(8, 4), r1=r1)
+    loss_G = two.update_G(x, torch.randn(8, 4))
+    assert equal(copied(one.G), copied(two.G))
+    assert equal(copied(one.D), copied(two.D))
+    prob = real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
+    assert [*log.values()] == [loss_D, loss_G, *prob]
+    assert not any(t.requires_grad for t in (x, loss_D, loss_G, real_logits, fake_logits))
+
+
+RELATIVISTIC = """
+def relativistic_D(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    return softplus(-(real_logits - fake_logits)).mean()
+
+
+def relativistic_G(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    return softplus(-(fake_logits - real_logits)).mean()
+
+
+LOSSES["relativistic"] = Pair(relativistic_D, relativistic_G)
+"""
+
+
+@pytest.fixture
+def relativistic(monkeypatch):
+    """The pair of Jolicoeur-Martineau 2018, equations 3 and 4, as lines at the end of losses.py."""
+    assert len(RELATIVISTIC.strip().splitlines()) <= 15
+    monkeypatch.setitem(LOSSES, "relativistic", None)  # taken out after the test
+    exec(RELATIVISTIC, dict(vars(losses)))
+
+
+@pytest.mark.parametrize(("d_steps", "gamma"), [(1, 0.0), (2, 0.3)])
+def test_a_pair_that_compares_equals_a_loop_written_by_hand_bit_for_bit(relativistic, d_steps, gamma):
+    images = torch.rand(300, 1, 28, 28, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    (G, D), (hand_G, hand_D) = (models.textbook_pair(12, seed=4) for _ in range(2))
+    gan = GAN(G, D, adam(G), adam(D), models.NormalLatent(12), loss="relativistic", d_steps=d_steps, r1=gamma, seed=7)
+    batches, stream = (Minibatches(images, batch_size=32, seed=2) for _ in range(2))
+    opt_G, opt_D = adam(hand_G), adam(hand_D)
+    logs = [gan.step(batches) for _ in range(8)]
+    torch.manual_seed(7)
+    for _ in range(8):
+        for _ in range(d_steps):
+            x = next(stream)[0].requires_grad_(gamma > 0)
+            fake = hand_G(torch.randn(32, 12)).detach()
+            real_logits, fake_logits = hand_D(x), hand_D(fake)
+            loss_D = softplus(-(real_logits - fake_logits)).mean()
+            if gamma:
+                (g,) = torch.autograd.grad(real_logits.sum(), x, create_graph=True)
+                loss_D = loss_D + gamma * (g.flatten(1).square().sum(1).mean() / 2)
+            opt_D.zero_grad(), loss_D.backward(), opt_D.step()
+        fake = hand_G(torch.randn(32, 12))
+        real_logits = hand_D(x).detach()
+        loss_G = softplus(-(hand_D(fake) - real_logits)).mean()
+        opt_G.zero_grad(), loss_G.backward(), opt_G.step()
+    assert equal(copied(G), copied(hand_G))
+    assert equal(copied(D), copied(hand_D))
+    assert logs[-1]["loss_G"] == loss_G
+    assert logs[-1].keys() == {"loss_D", "loss_G", "real_prob", "fake_prob"}
+
+
+def test_real_logits_come_before_the_fake_ones_and_without_a_graph(monkeypatch):
+    seen = []
+    pair = Pair(losses.minimax_D, lambda real, fake: seen.append((real, fake)) or fake.mean())
+    monkeypatch.setitem(LOSSES, "spy", pair)
+    gan, _ = mock_gan(loss="spy")
+    gan.opt_D.param_groups[0]["lr"] = 0.0
+    gan.step(iter([(torch.full((4, 1), 5.0),)]))
+    ((real, fake),) = seen
+    assert real.tolist() == [[5.0]] * 4
+    assert not real.requires_grad
+    assert fake.requires_grad
+
+
+def test_an_argument_with_a_default_is_no_second_one():
+    assert not Pair(losses.minimax_D, lambda fake, margin=1.0: fake.mean()).compares
+    assert Pair(losses.minimax_D, lambda real, fake, margin=1.0: fake.mean()).compares
+
+
+# ---- ten at once: copies in one network
+
+COPIES = 3
+
+
+class Slice:
+    """A latent that replays the noise of one copy: it draws all copies' noise and gives slice k."""
+
+    def __init__(self, k, seed):
+        self.k, self.rng = k, torch.Generator().manual_seed(seed)
+
+    def __call__(self, n, rng):
+        return models.NormalLatent(2, torch.float64, copies=COPIES)(n, self.rng)[:, self.k]
+
+
+def toy(latent, optimizer, *, seed=0, copies=None, **settings):
+    shape = {"activation": lambda: nn.LeakyReLU(0.2), "copies": copies, "dtype": torch.float64}
+    G, D = models.mlp(2, 12, 12, 1, seed=seed, **shape), models.mlp(1, 16, 16, 1, seed=seed + 50, **shape)
+    return GAN(G, D, optimizer(G), optimizer(D), latent, average=0.9, seed=5, **settings)
+
+
+def parallel_toy(optimizer=adam, **settings):
+    return toy(models.NormalLatent(2, torch.float64, copies=COPIES), optimizer, copies=COPIES, **settings)
+
+
+def slices(seed=0):
+    """Data (600, copies, 1), another sample of the same two modes for each copy."""
+    rng = torch.Generator().manual_seed(seed)
+    signs = torch.randint(0, 2, (600, COPIES, 1), generator=rng).double() * 2 - 1
+    return 2 * signs + 0.5 * torch.randn(600, COPIES, 1, generator=rng, dtype=torch.float64)
+
+
+def of_copy(net, k):
+    """The weights of copy k, as those of a lone network."""
+    return [p[k].detach() for p in net.parameters()]
+
+
+def sgd(net):
+    return torch.optim.SGD(net.parameters(), lr=0.05)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "settings"),
+    [
+        (adam, {}),
+        (adam, {"r1": 0.5}),
+        (sgd, {}),
+        (sgd, {"r1": 0.5}),
+        (sgd, {"r1": 0.5, "r1_every": 3, "d_steps": 2, "loss": "minimax"}),
+        (sgd, {"r1": 0.2, "loss": "least-squares"}),
+        (sgd, {"loss": "hinge"}),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else str(value),
+)
+def test_each_copy_ends_where_the_same_gan_ends_alone(optimizer, settings):
+    data = slices()
+    together, batches = parallel_toy(optimizer, **settings), Minibatches(data, batch_size=20, seed=1)
+    logs = [together.step(batches) for _ in range(100)]
+    close, alone_logs = {"rtol": 1e-12, "atol": 1e-12}, []
+    for k in range(COPIES):
+        alone = toy(Slice(k, seed=5), optimizer, seed=k, **settings)
+        start = copied(alone.D)
+        stream = Minibatches(data[:, k], batch_size=20, seed=1)
+        alone_logs.append([alone.step(stream) for _ in range(100)])
+        for net in ("G", "D", "averaged_G"):
+            expected = [p.detach() for p in getattr(alone, net).parameters()]
+            torch.testing.assert_close(of_copy(getattr(together, net), k), expected, **close)
+        assert max((start[key] - p).abs().max() for key, p in alone.D.state_dict().items()) > 0.01  # it has learnt
+    for key in logs[0]:  # what is logged is the mean over the copies
+        mean = torch.stack([log[-1][key] for log in alone_logs]).mean()
+        torch.testing.assert_close(logs[-1][key], mean, rtol=1e-10, atol=1e-10)
+
+
+def test_the_copies_do_not_see_each_other():
+    ends = []
+    for data in (slices(), slices().index_fill(1, torch.tensor([1]), 7.0)):
+        gan, batches = parallel_toy(r1=0.5), Minibatches(data, batch_size=20)
+        for _ in range(20):
+            gan.step(batches)
+        ends.append(gan)
+    for net in ("G", "D", "averaged_G"):
+        same = [all(map(torch.equal, *(of_copy(getattr(gan, net), k) for gan in ends))) for k in range(COPIES)]
+        assert same == [True, False, True]
+
+
+def test_samples_and_state_of_copies():
+    gan, batches = parallel_toy(), Minibatches(slices(), batch_size=20)
+    for _ in range(3):
+        gan.step(batches)
+    samples = gan.sample(7, seed=0)
+    assert samples.shape == (7, COPIES, 1)
+    assert not torch.equal(samples[:, 0], samples[:, 1])
+    state, other = copy.deepcopy(gan.state_dict()), parallel_toy()
+    other.load_state_dict(state)
+    assert torch.equal(other.sample(7, seed=0), samples)
+    twin = copy.deepcopy(gan.G)
+    assert equal(copied(twin), copied(gan.G))
+    z = torch.ones(1, COPIES, 2, dtype=torch.float64)
+    assert torch.equal(twin(z), gan.G(z))
+    gan.step(batches)
+    assert not equal(copied(twin), copied(gan.G))
+    assert gan.settings != toy(gan.latent, adam, copies=2).settings  # a state of other copies is refused
+
+
+def test_loss_D_of_copies_at_the_fixed_point_is_2_log_2():
+    gan = parallel_toy()
+    with torch.no_grad():
+        for p in gan.D.parameters():
+            p.zero_()
+    assert gan.step(Minibatches(slices(), batch_size=20))["loss_D"].item() == pytest.approx(2 * math.log(2), abs=1e-14)
 
 
 # ---- what cannot work is refused
@@ -442,6 +656,31 @@ def test_a_bad_minibatch_is_refused_in_the_first_step(batch, words):
     assert equal(before[0], copied(gan.G))
     assert equal(before[1], copied(gan.D))
     assert torch.equal(before[2], torch.get_rng_state())
+
+
+def test_a_refused_first_step_spends_no_random_numbers():
+    gan, other = small_gan(), small_gan()
+    with pytest.raises(ValueError, match="reshape one of them"):
+        gan.step(iter([(torch.zeros(8, 5),)]))
+    gan.step(points()), other.step(points())
+    assert equal(copied(gan.G), copied(other.G))
+
+
+def test_the_look_at_the_first_samples_spends_no_random_numbers():
+    class Noisy(nn.Linear):  # noise of its own, in eval mode too
+        def forward(self, z):
+            out = super().forward(z)
+            return out + torch.randn_like(out)
+
+    def end(steps_done):
+        torch.manual_seed(0)
+        G, D = Noisy(3, 2), models.mlp(2, 4, 1)
+        gan = GAN(G, D, adam(G), adam(D), models.NormalLatent(3))
+        gan.steps_done = steps_done
+        gan.step(points())
+        return copied(G)
+
+    assert equal(end(0), end(1))
 
 
 @pytest.mark.parametrize("average", [None, 0.9])

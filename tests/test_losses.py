@@ -33,46 +33,116 @@ FORMULAS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("loss", FORMULAS, ids=lambda f: f.__name__)
-def test_value_is_the_formula(loss):
-    arguments = (REAL, FAKE) if loss.__name__.endswith("_D") else (FAKE,)
-    assert loss(*arguments).item() == pytest.approx(FORMULAS[loss], rel=1e-12)
-
-
-#: d loss / d logit at s = -40, 0, 40, from pencil and paper; sigmoid(-40) is 4.2e-18
+#: d loss / d each logit at s = -40, 0, 40, from pencil and paper, real before fake; sigmoid(-40) is 4.2e-18
 TINY = 1 / (1 + math.exp(40))
 GRADIENTS = {
-    losses.minimax_G: (-TINY, -0.5, -1.0),
-    losses.non_saturating_G: (-1.0, -0.5, -TINY),
-    losses.least_squares_G: (-41.0, -1.0, 39.0),
-    losses.hinge_G: (-1.0, -1.0, -1.0),
-}
-
-
-@pytest.mark.parametrize("loss", GRADIENTS, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("k", range(3), ids=["-40", "0", "40"])
-def test_gradient_of_generator_loss(loss, k):
-    s = torch.tensor([-40.0, 0.0, 40.0], dtype=torch.float64)[k].requires_grad_()
-    loss(s).backward()
-    assert s.grad.item() == pytest.approx(GRADIENTS[loss][k], rel=1e-9)
-
-
-#: (d loss / d real logit, d loss / d fake logit) at s = -40, 0, 40
-GRADIENTS_D = {
     losses.minimax_D: ((-1.0, -0.5, -TINY), (TINY, 0.5, 1.0)),
+    losses.minimax_G: ((-TINY, -0.5, -1.0),),
+    losses.non_saturating_G: ((-1.0, -0.5, -TINY),),
     losses.least_squares_D: ((-41.0, -1.0, 39.0), (-40.0, 0.0, 40.0)),
+    losses.least_squares_G: ((-41.0, -1.0, 39.0),),
     losses.hinge_D: ((-1.0, -1.0, 0.0), (0.0, 1.0, 1.0)),
+    losses.hinge_G: ((-1.0, -1.0, -1.0),),
 }
 
 
-@pytest.mark.parametrize("loss", GRADIENTS_D, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("k", range(3), ids=["-40", "0", "40"])
-def test_gradient_of_discriminator_loss(loss, k):
-    s = torch.tensor([-40.0, 0.0, 40.0], dtype=torch.float64)[k]
-    real, fake = s.clone().requires_grad_(), s.clone().requires_grad_()
-    loss(real, fake).backward()
-    assert real.grad.item() == pytest.approx(GRADIENTS_D[loss][0][k], rel=1e-9)
-    assert fake.grad.item() == pytest.approx(GRADIENTS_D[loss][1][k], rel=1e-9)
+def gradients(loss, count, s):
+    """d loss / d logit of each of the `count` arguments when all hold `s`."""
+    logits = [torch.tensor([s], dtype=torch.float64, requires_grad=True) for _ in range(count)]
+    loss(*logits).backward()
+    return [t.grad.item() for t in logits]
+
+
+def check_value(name, player):
+    loss = getattr(losses.LOSSES[name], player)
+    assert loss in FORMULAS, f"{loss.__name__} needs a line in FORMULAS"
+    real_too = player == "loss_D" or losses.LOSSES[name].compares
+    assert loss(*((REAL, FAKE) if real_too else (FAKE,))).item() == pytest.approx(FORMULAS[loss], rel=1e-12)
+
+
+def check_gradient(name, player):
+    loss = getattr(losses.LOSSES[name], player)
+    assert loss in GRADIENTS, f"{loss.__name__} needs a line in GRADIENTS"
+    for k, s in enumerate((-40.0, 0.0, 40.0)):
+        expected = [at[k] for at in GRADIENTS[loss]]
+        assert gradients(loss, len(expected), s) == pytest.approx(expected, rel=1e-9)
+
+
+def check_direction(name, player):
+    """Whatever the formula: D raises the real logit and lowers the fake one, and G raises the fake one."""
+    pair = losses.LOSSES[name]
+    if player == "loss_D":
+        real, fake = gradients(pair.loss_D, 2, 0.5)  # least squares has its rests at 0 and 1
+        assert real < 0, "D must gain from a higher real logit"
+        assert fake > 0, "D must gain from a lower fake logit"
+    else:
+        assert gradients(pair.loss_G, 1 + pair.compares, 0.5)[-1] < 0, "G must gain from a higher fake logit"
+
+
+CHECKS = [check_value, check_gradient, check_direction]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("player", ["loss_D", "loss_G"])
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_every_pair_stands_up_to(check, name, player):
+    check(name, player)
+
+
+def added(monkeypatch, loss_D, loss_G):
+    monkeypatch.setitem(losses.LOSSES, "added", losses.Pair(loss_D, loss_G))
+
+
+def failures():
+    """The checks that the added pair fails, by name and player."""
+    found = set()
+    for check in CHECKS:
+        for player in ("loss_D", "loss_G"):
+            try:
+                check("added", player)
+            except AssertionError:
+                found.add((check.__name__, player))
+    return found
+
+
+EVERY = {(check.__name__, player) for check in CHECKS for player in ("loss_D", "loss_G")}
+
+
+def relativistic_D(real_logits, fake_logits):
+    return torch.nn.functional.softplus(fake_logits - real_logits).mean()
+
+
+def relativistic_G(real_logits, fake_logits):
+    return torch.nn.functional.softplus(real_logits - fake_logits).mean()
+
+
+def test_a_pair_without_expected_values_fails(monkeypatch):
+    added(monkeypatch, relativistic_D, relativistic_G)
+    assert failures() == {k for k in EVERY if k[0] != "check_direction"}
+
+
+def test_a_pair_with_expected_values_passes_and_with_wrong_signs_fails(monkeypatch):
+    pairs = list(zip(REAL.flatten().tolist(), FAKE.flatten().tolist(), strict=True))
+    monkeypatch.setitem(FORMULAS, relativistic_D, mean(math.log1p(math.exp(f - r)) for r, f in pairs))
+    monkeypatch.setitem(FORMULAS, relativistic_G, mean(math.log1p(math.exp(r - f)) for r, f in pairs))
+    monkeypatch.setitem(GRADIENTS, relativistic_D, ((-0.5,) * 3, (0.5,) * 3))
+    monkeypatch.setitem(GRADIENTS, relativistic_G, ((0.5,) * 3, (-0.5,) * 3))
+    added(monkeypatch, relativistic_D, relativistic_G)
+    assert failures() == set()
+
+    def wrong_D(real, fake):
+        return relativistic_D(fake, real)
+
+    def wrong_G(real, fake):
+        return relativistic_G(fake, real)
+
+    added(monkeypatch, wrong_D, wrong_G)
+    assert failures() == EVERY
+    # Expected values that were copied from the wrong code do not save it.
+    for table in (FORMULAS, GRADIENTS):
+        monkeypatch.setitem(table, wrong_D, table[relativistic_G])
+        monkeypatch.setitem(table, wrong_G, table[relativistic_D])
+    assert failures() == {("check_direction", "loss_D"), ("check_direction", "loss_G")}
 
 
 def test_fixed_points():
@@ -86,10 +156,10 @@ def test_fixed_points():
 
 def test_table_names_the_pairs():
     expected = {
-        "minimax": (losses.minimax_D, losses.minimax_G),
-        "non-saturating": (losses.minimax_D, losses.non_saturating_G),
-        "least-squares": (losses.least_squares_D, losses.least_squares_G),
-        "hinge": (losses.hinge_D, losses.hinge_G),
+        "minimax": (losses.minimax_D, losses.minimax_G, True),
+        "non-saturating": (losses.minimax_D, losses.non_saturating_G, True),
+        "least-squares": (losses.least_squares_D, losses.least_squares_G, False),
+        "hinge": (losses.hinge_D, losses.hinge_G, False),
     }
     assert expected == losses.LOSSES
 
@@ -112,6 +182,29 @@ def test_r1_takes_one_norm_per_sample():
 def test_r1_of_images_sums_over_all_pixels():
     x = torch.full((3, 1, 2, 2), 0.5, dtype=torch.float64, requires_grad=True)
     assert losses.r1_penalty(x.square().sum((1, 2, 3)), x).item() == pytest.approx(4 * 1.0**2 / 2)
+
+
+def test_r1_takes_one_norm_for_each_copy():
+    w = torch.tensor([[0.5, -2.0], [3.0, 1.0], [0.0, 0.25]], dtype=torch.float64)  # three linear discriminators
+    x = torch.randn(7, 3, 2, dtype=torch.float64, requires_grad=True)
+    penalty = losses.r1_penalty((x * w).sum(2, keepdim=True), x)
+    assert penalty.item() == pytest.approx(w.square().sum(1).mean().item() / 2, rel=1e-12)
+
+
+def test_r1_of_one_logit_per_sample_is_what_it_was_bit_for_bit():
+    x = torch.randn(9, 1, 5, 5, requires_grad=True)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(25, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+    (g,) = torch.autograd.grad(net(x).sum(), x)
+    assert losses.r1_penalty(net(x), x) == g.flatten(1).square().sum(1).mean() / 2
+    assert losses.r1_penalty(net(x)[:, 0], x) == g.flatten(1).square().sum(1).mean() / 2
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 1, 2, 2), (4, 2), ()])
+def test_r1_refuses_several_logits_of_one_sample(shape):
+    x = torch.randn(4, 1, 6, 6, requires_grad=True)
+    logits = x.sum() * torch.ones(shape)
+    with pytest.raises(ValueError, match=r"one logit for each sample of x, got \(.* x of \(4, 1, 6, 6\): average"):
+        losses.r1_penalty(logits, x)
 
 
 def test_r1_says_what_is_missing():

@@ -93,6 +93,72 @@ def test_mlp_refuses_widths(widths):
         models.mlp(*widths)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_copy_k_has_the_weights_of_seed_plus_k(dtype):
+    net = models.mlp(2, 5, 3, activation=nn.Tanh, copies=4, seed=7, dtype=dtype)
+    assert layers(net) == ["ParallelLinear", "Tanh", "ParallelLinear"]
+    x = torch.randn(6, 4, 2, dtype=dtype)
+    y = net(x)
+    assert y.shape == (6, 4, 3)
+    for k in range(4):
+        lone = models.mlp(2, 5, 3, activation=nn.Tanh, seed=7 + k, dtype=dtype)
+        assert all(torch.equal(p[k], q) for p, q in zip(net.parameters(), lone.parameters(), strict=True))
+        torch.testing.assert_close(y[:, k], lone(x[:, k]))
+    assert models.count_parameters(net) == 4 * models.count_parameters(lone)
+    assert "in_features=2, out_features=5, copies=4" in str(net)
+
+
+def test_one_copy_is_a_dimension_too_and_draws_leave_the_global_generator_alone():
+    before = torch.get_rng_state()
+    net = models.mlp(2, 3, 1, copies=1)
+    assert torch.equal(before, torch.get_rng_state())
+    assert net(torch.zeros(5, 1, 2)).shape == (5, 1, 1)
+    assert models.NormalLatent(2, copies=1)(5, torch.Generator()).shape == (5, 1, 2)
+
+
+def test_gradients_of_copies_are_those_of_each_copys_own_mean_and_can_be_differentiated_again():
+    net = models.mlp(2, 4, 1, activation=nn.Tanh, copies=3, dtype=torch.float64)
+    x = torch.randn(5, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    net(x).square().mean().backward()
+    for k in range(3):
+        lone = models.mlp(2, 4, 1, activation=nn.Tanh, seed=k, dtype=torch.float64)
+        lone(x[:, k]).square().mean().backward()
+        for p, q in zip(net.parameters(), lone.parameters(), strict=True):
+            torch.testing.assert_close(p.grad[k], q.grad, rtol=1e-13, atol=1e-15)
+    # The gradient at x is the ordinary one, and its own gradient at the weights exists.
+    x.requires_grad_()
+    (g,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+    with torch.no_grad():
+        h = 1e-6
+        step = torch.zeros_like(x)
+        step[2, 1, 0] = h
+        slope = (net(x + step) - net(x - step)).sum() / (2 * h)
+    assert g[2, 1, 0].item() == pytest.approx(slope.item(), rel=1e-7)
+    (second,) = torch.autograd.grad(g.square().mean(), net[0].weight)
+    assert second.abs().min() > 0
+
+
+@pytest.mark.parametrize("copies", [0, -1, 2.0, "3"])
+def test_mlp_refuses_copies_that_are_no_count(copies):
+    with pytest.raises(ValueError, match="copies must be a whole number of at least 1, or None, got"):
+        models.mlp(2, 3, 1, copies=copies)
+
+
+@pytest.mark.parametrize(
+    ("settings", "layer"), [({"batchnorm": True}, "BatchNorm1d"), ({"activation": nn.PReLU}, "PReLU")]
+)
+def test_copies_refuse_layers_that_they_would_share(settings, layer):
+    with pytest.raises(ValueError, match=rf"copies can hold linear layers.*got {layer}\(.*batchnorm=False"):
+        models.mlp(2, 3, 1, copies=2, **settings)
+
+
+def test_latent_of_copies_draws_noise_for_each():
+    z = models.NormalLatent(6, torch.float64, copies=4)(5000, torch.Generator().manual_seed(0))
+    assert z.shape == (5000, 4, 6)
+    assert z.dtype == torch.float64
+    assert z.flatten(1).T.corrcoef().fill_diagonal_(0).abs().max() < 0.07
+
+
 def test_mlp_refuses_dropout_in_percent():
     with pytest.raises(ValueError, match=r"dropout must be a probability in \[0, 1\), got 30"):
         models.mlp(2, 3, 1, dropout=30)

@@ -80,14 +80,14 @@ def test_every_kind_of_batch_gives_the_same_picture():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (127.5 * (images(2) + 1), r"floats in \[-1, 1\], got float32 from 0 to 255: divide .* by 127.5"),
-        (torch.zeros(2, 28, 28, dtype=torch.uint8), "got uint8"),
-        (-1.1 * images(2), r"from -1.1 to 1.1"),
-        (torch.full((2, 28, 28), torch.nan), "got NaN: the training has diverged"),
-        (torch.zeros(2, 784), r"got \(2, 784\): give a flat image its shape"),
+        (127.5 * (images(2) + 1), r"lie in \[-1, 1\], got 0 to 255: divide .* by 127.5"),
+        (torch.zeros(2, 28, 28, dtype=torch.uint8), r"floats in \[-1, 1\], got uint8"),
+        (-1.1 * images(2), r"lie in \[-1, 1\], got -1.1 to 1.1"),
+        (torch.full((2, 28, 28), torch.nan), "got NaN or infinity: the model .* has diverged"),
+        (torch.zeros(2, 784), r"got \(2, 784\): give flat images their shape"),
         (torch.zeros(28, 28), "have shape"),
         (torch.zeros(2, 3, 28, 28), "have shape"),
-        (torch.zeros(0, 1, 28, 28), "at least one image"),
+        (torch.zeros(0, 1, 28, 28), "n of at least 1"),
     ],
 )
 def test_bad_images_are_refused_with_the_cause(bad, message):
@@ -101,6 +101,12 @@ def test_one_nan_among_good_pixels_is_refused():
     bad[1, 0, 3, 4] = torch.nan
     with pytest.raises(ValueError, match="NaN"):
         plots.tile(bad)
+
+
+def test_scores_are_no_probabilities():
+    scores = {"real_score": [0.3, 0.4], "fake_score": [-0.3, -0.2]}
+    with pytest.raises(ValueError, match=r"got real_score and fake_score: least squares and hinge give scores"):
+        plots.probabilities(records({"step": [1, 2]} | scores))
 
 
 def test_columns_must_be_positive():

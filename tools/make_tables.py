@@ -1,4 +1,4 @@
-"""Make the committed tables in notebooks/tables/: what takes too long for a reader to run.
+"""Make the committed tables in ganlib/tables/: what takes too long for a reader to run.
 
     python tools/make_tables.py              all tables
     python tools/make_tables.py 04           those of lesson 04
@@ -12,13 +12,11 @@ measurements behind the thresholds in the lesson. ``04_quality.json`` holds the 
 """
 
 import argparse
-import ast
 import functools
-import hashlib
 import importlib.metadata
 import json
 import os
-import shutil
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -29,89 +27,28 @@ from typing import Any
 
 import nbformat
 import quality
+from code_hash import code_hash
 from run_notebooks import NOTEBOOKS, claims, execute, find, loads_mnist
 from tqdm import tqdm
 
+from ganlib.files import write_whole
+
 PACKAGE = NOTEBOOKS.parent / "ganlib"
+TABLES = PACKAGE / "tables"
+EXERCISE = re.compile(r'^check\("\d\d\.', re.MULTILINE)
 PACKAGES = ("torch", "numpy")
 Work = Callable[..., list[dict[str, Any]]]
 
 
-def code_hash(lesson: Path) -> str:
-    """A hash of the code of ``lesson``, and of what it reaches in ganlib."""
-    cells = [c.source for c in nbformat.read(lesson, as_version=4).cells if c.cell_type == "code"]
-    return _hash("\n".join(cells))
+def lesson_hash(lesson: Path) -> str:
+    """A hash of the code of ``lesson`` and of what it uses in ganlib; its exercises take no part in a claim."""
+    cells = [cell.source for cell in nbformat.read(lesson, as_version=4).cells if cell.cell_type == "code"]
+    return code_hash("\n".join(cell for cell in cells if not EXERCISE.search(cell)), PACKAGE)
 
 
 def quality_hash() -> str:
     """A hash of the code that the numbers of the quality table depend on."""
-    return _hash(Path(quality.__file__).read_text(encoding="utf-8"))
-
-
-def _hash(source: str) -> str:
-    """A hash of ``source`` and of the top-level statements of ganlib that it reaches, directly or not.
-
-    So a new function makes no table stale. Comments, layout, docstrings and the words of errors do not count; what is
-    imported under a name that is computed while running is missed.
-    """
-    trees = {path.stem: _bare(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.glob("*.py"))}
-    trees[""] = _bare(source)
-    scopes = {module: _scope(module, tree) for module, tree in trees.items()}
-    reached: dict[tuple[str, int], str] = {}
-    todo = {("", name) for statement in trees[""].body for name in _binds(statement) or {""}}
-    seen: set[tuple[str, str]] = set()
-    while todo:
-        module, name = todo.pop()
-        seen.add((module, name))
-        for i, statement in enumerate(trees[module].body if module in trees else ()):
-            if name in _binds(statement) or not _binds(statement):
-                reached[module, i] = ast.dump(statement)
-                todo |= _mentions(statement, scopes[module]) - seen
-    return hashlib.sha256("\n".join(text for _, text in sorted(reached.items())).encode()).hexdigest()[:16]
-
-
-def _scope(module: str, tree: ast.Module) -> dict[str, tuple[str, str]]:
-    """What the names of a module mean: (module, definition), where "" stands for a module of ganlib as a whole."""
-    scope = {name: (module, name) for statement in tree.body for name in _binds(statement)}
-    for node in ast.walk(tree):
-        for alias in node.names if isinstance(node, ast.ImportFrom) else ():
-            parent = (node.module or "").removeprefix("ganlib").strip(".")
-            scope[alias.asname or alias.name] = (parent, alias.name) if parent else (alias.name, "")
-    return scope
-
-
-def _mentions(statement: ast.stmt, scope: dict[str, tuple[str, str]]) -> set[tuple[str, str]]:
-    """The definitions that a statement names: ``f`` or ``module.f``."""
-    found = set()
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Name) and node.id in scope:
-            found.add(scope[node.id])
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            module, name = scope.get(node.value.id, ("", "."))
-            found |= set() if name else {(module, node.attr)}
-    return found
-
-
-def _binds(statement: ast.stmt) -> set[str]:
-    """The names to which a top-level statement gives a meaning; imports count where they are used."""
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        return {statement.name}
-    if isinstance(statement, ast.Import | ast.ImportFrom):
-        return {"import"}
-    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-
-
-def _bare(source: str) -> ast.Module:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Raise):
-            node.exc = None  # nor do the words of an error
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                del body[0]
-    return tree
+    return code_hash("import quality\nquality.run", PACKAGE, Path(quality.__file__))
 
 
 @contextmanager
@@ -150,7 +87,9 @@ def make(path: Path, about: str, code: str, units: list[dict[str, Any]], work: W
                     continue
                 table["rows"] += future.result()
                 table["rows"].sort(key=lambda row: [unit.items() <= row.items() for unit in units].index(True))
-                _write(table, path)
+                with write_whole(path) as part:
+                    text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
+                    part.write_text(text, encoding="utf-8", newline="\n")
                 bar.update()
     if error:
         raise error
@@ -162,14 +101,12 @@ def claims_table(lesson: Path, seeds: int, folder: Path, jobs: int = 1) -> None:
     units = [{"data": name, "seed": seed} for name in data_sets for seed in range(seeds)]
     about = f"every claim of {lesson.name} under GANLIB_SEED, on MNIST and on the offline stand-in"
     work = functools.partial(_claims_of_a_run, lesson)
-    make(folder / f"{lesson.name[:2]}_claims.json", about, code_hash(lesson), units, work, jobs)
+    make(folder / f"{lesson.name[:2]}_claims.json", about, lesson_hash(lesson), units, work, jobs)
 
 
 def _claims_of_a_run(lesson: Path, data: str, seed: int) -> list[dict[str, Any]]:
     # A folder of its own: runs at the same time would take each other's checkpoints.
     with _data(data), tempfile.TemporaryDirectory() as folder:
-        if (lesson.parent / "tables").exists():
-            shutil.copytree(lesson.parent / "tables", Path(folder, "tables"))
         nb = execute(nbformat.read(lesson, as_version=4), Path(folder), seed=seed)
     return [{"data": data, "seed": seed, "claims": {s: [holds, measured] for holds, s, measured in claims(nb)}}]
 
@@ -181,13 +118,6 @@ def quality_table(folder: Path, jobs: int = 1) -> None:
         "'textbook with' one change and 'better without' one; losses are means over the last 100 steps"
     )
     make(folder / "04_quality.json", about, quality_hash(), quality.units(), quality.run, jobs)
-
-
-def _write(table: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-    os.replace(part, path)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -205,9 +135,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     for lesson in find(options.lesson, NOTEBOOKS):
         if options.only != "quality":
-            claims_table(lesson, options.seeds, NOTEBOOKS / "tables", options.jobs)
+            claims_table(lesson, options.seeds, TABLES, options.jobs)
         if options.only != "claims" and lesson.name.startswith("04"):
-            quality_table(NOTEBOOKS / "tables", options.jobs)
+            quality_table(TABLES, options.jobs)
     return 0
 
 

@@ -26,7 +26,10 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from ganlib.files import write_whole
+
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+CELL_SECONDS = 600  # the time that a cell of a lesson may take; the Makefile reads this line
 WIDGET = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -44,7 +47,7 @@ BAR = re.compile(r" *0%\|")
 CLAIM = re.compile(r"^(✓|✗) ([^(\n]*?)(?: \((.*)\))?$", re.MULTILINE)
 
 
-def execute(nb: NotebookNode, folder: Path, *, seed: int | None = None, timeout: int = 900) -> NotebookNode:
+def execute(nb: NotebookNode, folder: Path, *, seed: int | None = None) -> NotebookNode:
     """Run all cells of `nb` in `folder` with this environment's kernel; a false claim prints ✗ and no more.
 
     Raises CellExecutionError, CellTimeoutError or DeadKernelError, all of them with the cell in the message.
@@ -54,7 +57,7 @@ def execute(nb: NotebookNode, folder: Path, *, seed: int | None = None, timeout:
         env["GANLIB_SEED"] = str(seed)
     client = NotebookClient(
         nb,
-        timeout=timeout,
+        timeout=CELL_SECONDS,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         record_timing=False,
@@ -78,7 +81,7 @@ def normalise(nb: NotebookNode) -> NotebookNode:
         if cell.execution_count is not None:
             count += 1
             cell.execution_count = count
-        cell.outputs = _joined(cell.outputs)
+        cell.outputs = _join_streams(cell.outputs)
         if "nbval-ignore-output" in cell.metadata.get("tags", []):
             # A stored progress bar would stand at 0 % for ever.
             cell.outputs = [o for o in cell.outputs if not BAR.match(o.get("data", {}).get("text/plain", ""))]
@@ -95,7 +98,7 @@ def normalise(nb: NotebookNode) -> NotebookNode:
     return nb
 
 
-def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+def _join_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
     """`outputs` with neighbouring pieces of one stream made one: where a text is cut depends on timing."""
     joined: list[NotebookNode] = []
     for output in outputs:
@@ -117,9 +120,8 @@ def store(nb: NotebookNode, path: Path) -> bool:
     new = serialise(nb)
     if path.exists() and path.read_bytes() == new:
         return False
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(new)
-    os.replace(part, path)
+    with write_whole(path) as part:
+        part.write_bytes(new)
     return True
 
 

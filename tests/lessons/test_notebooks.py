@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 import run_notebooks
 from nbval.plugin import get_sanitize_patterns
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SANITIZE = ROOT / "tests" / "nbval_sanitize.cfg"
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+SANITIZE = ROOT / "tests" / "helpers" / "nbval_sanitize.cfg"
 TAGS = {"nbval-ignore-output", "raises-exception"}
 MAX_BYTES, MAX_IGNORED, MAX_CELL_LINES, MAX_LINES = 1_000_000, 3, 30, 300
 CLAIMS = range(6, 11)
@@ -287,10 +289,19 @@ def test_what_must_not_differ_is_not_masked(stored, now):
     assert sanitized(stored) != sanitized(now)
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_the_makefile_takes_the_time_of_a_cell_from_the_tools():
+    command = ["make", "-n", "test-exact"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
+    assert re.findall(r"--nbval-cell-timeout=(\S*)", printed) == [str(run_notebooks.CELL_SECONDS)]
+
+
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory):
     """Name -> outcome of small notebooks, run with the options that the Makefile gives to nbval."""
-    options = re.search(r"^NBVAL := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    options = re.search(r"^NBVAL := (.*)$", MAKEFILE, re.MULTILINE)[1]
+    options = options.replace("$(CELL_SECONDS)", str(run_notebooks.CELL_SECONDS))
+    assert "$" not in options
     imported = "from ganlib.claims import claim\n"
     cases = {
         "masked": (f"{imported}claim('one is one', 1 == 1, 2)", "✓ one is one (1)\n"),

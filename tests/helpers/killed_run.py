@@ -1,8 +1,9 @@
-"""A training run that is killed again and again: the child of test_training's SIGKILL test.
+"""A training run that is killed again and again: the child of test_checkpoints' SIGKILL test.
 
 ``python killed_run.py FOLDER KILLS SEED`` imports torch once, then forks one process per attempt. Each attempt resumes
-from the checkpoint, trains and saves every 50 steps, and is killed with SIGKILL at a random moment; a last one goes on
-to a round number of steps. The parameters then stand in FOLDER/killed.pt, those of an unbroken run in unbroken.pt.
+from the checkpoint, trains and saves every 50 steps, and is killed with SIGKILL after a random number of further steps,
+every other one just before a save; a last one goes on a little. The parameters then stand in FOLDER/killed.pt, those
+of an unbroken run in unbroken.pt.
 """
 
 import os
@@ -15,8 +16,9 @@ from pathlib import Path
 import torch
 
 from ganlib import models
+from ganlib.checkpoints import load, save
 from ganlib.gan import GAN
-from ganlib.training import Minibatches, load, save, train
+from ganlib.training import Minibatches, train
 
 torch.set_num_threads(1)
 
@@ -31,13 +33,19 @@ def build():
     return gan, Minibatches(images, batch_size=32)
 
 
-def run(path, until, resume=True):
+def run(path, until, resume=True, counter=None):
+    """Train to ``until``; each step that is done, and saved where it must be, adds a byte to the file ``counter``."""
+    parent = os.getppid()
     gan, batches = build()
     if resume and path.exists():
         load(path, gan, batches)
     for step, _ in train(gan, batches, until=until, progress=False):
         if resume and step % 50 == 0:
             save(path, gan, batches)
+        if counter:
+            os.write(counter, b".")
+            if os.getppid() != parent:  # nobody is left to kill this process
+                os._exit(1)
     return gan
 
 
@@ -45,15 +53,21 @@ def main(folder, kills, seed):
     folder, rng = Path(folder), random.Random(seed)
     path = folder / "gan.pt"
     reached = []
-    for _ in range(kills):
+    for kill in range(kills):
+        counter = os.open(folder / f"steps-{kill}", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        steps = rng.choice((49, 99)) if kill % 2 else rng.randint(1, 149)
         child = os.fork()
         if child == 0:
-            run(path, 10**9)
+            run(path, 10**9, counter=counter)
             os._exit(1)
-        time.sleep(rng.uniform(0.05, 0.6))
+        # Steps are waited for, not seconds, so that a busy machine kills no earlier.
+        while os.fstat(counter).st_size < steps and os.waitpid(child, os.WNOHANG) == (0, 0):
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.02))  # in the middle of a step or of a save
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert os.WTERMSIG(status) == signal.SIGKILL
+        os.close(counter)
         gan, batches = build()
         if path.exists():
             load(path, gan, batches)

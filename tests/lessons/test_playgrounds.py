@@ -1,50 +1,21 @@
-import base64
-import io
+"""The playgrounds: what they draw and say is compared with adaptive quadrature and with the latents themselves."""
+
 import itertools
 import math
 import re
 
-import ipywidgets
 import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from PIL import Image
 from scipy import integrate, stats
+from views import assert_known_to_ipywidgets_7, enlarged, pixels
 
-from ganlib import plots, widgets
-
-CAPTION = "25 digits, four of them blurred."
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def displayed(monkeypatch):
-    """The bundles that a notebook would receive."""
-    calls = []
-    monkeypatch.setattr(widgets, "get_ipython", object)
-    monkeypatch.setattr(widgets, "display", lambda it, raw, metadata: calls.append((it, raw, metadata)))
-    return calls
-
-
-def pixels(png):
-    return np.asarray(Image.open(io.BytesIO(png)))
-
-
-def shown(displayed):
-    """The newest picture that a notebook would receive, in RGB."""
-    png = base64.b64decode(displayed[-1][0]["image/png"])
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-
-
-def images(n=25, value=0.0):
-    return torch.full((n, 1, 28, 28), value)
+from ganlib import plots
+from ganlib.playgrounds import lesson_02
+from ganlib.playgrounds.lesson_02 import value_playground
+from ganlib.playgrounds.lesson_04 import latent_explorer
 
 
 def sample(z):
@@ -57,125 +28,13 @@ def latents(seed=0, n=2, latent_dim=10):
     return [torch.randn(25, latent_dim, generator=rng) for _ in range(n)]
 
 
-def enlarged(images):
-    return plots.tile(images, 5).repeat(3, 0).repeat(3, 1)
-
-
 def assert_shows(view, z):
     np.testing.assert_array_equal(pixels(view.png), enlarged(sample(z)))
 
 
-def test_a_figure_is_shown_once_with_its_sentence(displayed, capsys):
-    figure = plots.image_grid(images()).figure
-    widgets.show(figure, CAPTION)
-    [(bundle, raw, metadata)] = displayed
-    assert raw
-    assert metadata == {"image/png": {"alt": CAPTION}}
-    assert set(bundle) == {"image/png", "text/plain"}
-    assert bundle["text/plain"] == CAPTION
-    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
-    assert capsys.readouterr().out == CAPTION + "\n"
-    assert plt.get_fignums() == []  # closed, so that the notebook does not draw it again
-
-
-def test_an_unchanged_figure_is_an_unchanged_file(displayed):
-    for _ in range(2):
-        widgets.show(plots.image_grid(images()).figure, CAPTION)
-    first, second = (base64.b64decode(bundle["image/png"]) for bundle, _, _ in displayed)
-    assert first == second
-    assert b"matplotlib" not in first.lower()
-
-
-def test_a_figure_keeps_the_texts_outside_its_axes(displayed):
-    figure, ax = plt.subplots(figsize=(4, 3))
-    ax.text(1.02, 0.5, "a sentence beside the axes", transform=ax.transAxes)
-    widgets.show(figure, CAPTION)
-    ink = shown(displayed).min(axis=(0, 2)) < 250
-    assert len(ink) > 4 * 90  # wider than the figure was asked to be
-    assert not ink[-3:].any()  # nothing is cut
-
-
-def test_the_colours_of_a_figure_stay_what_they_mean(displayed):
-    figure, ax = plt.subplots(figsize=(4, 3))
-    ax.imshow(np.linspace(0, 1, 4096).reshape(64, 64))
-    for k, look in enumerate(plots.STYLE.values()):
-        ax.axhline(10 * k, color=look["color"], linewidth=1.5)
-    file = io.BytesIO()
-    figure.savefig(file, dpi=90, bbox_inches="tight")
-    exact = np.asarray(Image.open(file).convert("RGB")).astype(int)
-    widgets.show(figure, CAPTION)
-    assert np.array_equal(shown(displayed), exact)
-
-
-def test_a_grey_figure_is_stored_in_one_channel(displayed):
-    widgets.show(plots.image_grid(images()).figure, CAPTION)
-    assert Image.open(io.BytesIO(base64.b64decode(displayed[0][0]["image/png"]))).mode == "L"
-
-
-def test_a_widget_is_shown_with_a_picture_for_viewers_without_a_kernel(displayed, capsys):
-    view = widgets.live_grid(images(), "step 0")
-    widgets.show(view.box, CAPTION, first_frame=view.png)
-    [(bundle, raw, metadata)] = displayed
-    assert raw
-    assert metadata == {"image/png": {"alt": CAPTION}}
-    assert bundle["text/plain"] == CAPTION
-    assert bundle["application/vnd.jupyter.widget-view+json"] == {
-        "version_major": 2,
-        "version_minor": 0,
-        "model_id": view.box.model_id,
-    }
-    assert base64.b64decode(bundle["image/png"]) == view.png
-    assert capsys.readouterr().out == CAPTION + "\n"
-
-
-def test_a_plain_program_prints_the_sentence_alone(capsys):
-    view = widgets.live_grid(images(), "step 0")
-    widgets.show(view.box, CAPTION, first_frame=view.png)
-    widgets.show(plots.image_grid(images()).figure, CAPTION)
-    assert capsys.readouterr().out == 2 * (CAPTION + "\n")
-
-
-@pytest.mark.parametrize("caption", ["no stop", "", "two.\nlines.", None])
-def test_the_caption_is_a_sentence(displayed, caption):
-    with pytest.raises(ValueError, match="caption must be one sentence that ends with a full stop"):
-        widgets.show(plots.image_grid(images()).figure, caption)
-    assert not displayed
-
-
-def test_show_refuses_what_it_cannot_show(displayed):
-    view = widgets.live_grid(images(), "step 0")
-    with pytest.raises(ValueError, match=r"first_frame must be the PNG .* got None: pass view\.png"):
-        widgets.show(view.box, CAPTION)
-    with pytest.raises(ValueError, match="first_frame is for widgets"):
-        widgets.show(plots.image_grid(images()).figure, CAPTION, first_frame=view.png)
-    for thing in (plots.image_grid(images()), view, "a string"):
-        with pytest.raises(TypeError, match="thing must be a matplotlib Figure or a widget, got "):
-            widgets.show(thing, CAPTION)
-    assert not displayed
-
-
-def test_a_live_grid_shows_the_newest_images_and_sentence():
-    view = widgets.live_grid(images(10, -1.0), "step 0: noise", columns=5)
-    assert view.box.children == (view.picture, view.sentence)
-    for value, step in ((-1.0, 0), (1.0, 500)):
-        view.update(images(10, value), f"step {step}: D < 1 & G")
-        np.testing.assert_array_equal(pixels(view.png), enlarged(images(10, value)))
-        assert view.sentence.value == f"step {step}: D &lt; 1 &amp; G"
-    assert view.picture.layout.width == f"{3 * (5 * 29 + 1)}px"
-    assert view.picture.layout.align_self == "flex-start"
-
-
-def test_a_bad_image_leaves_the_last_picture():
-    view = widgets.live_grid(images(4), "step 0")
-    before = view.png, view.sentence.value
-    with pytest.raises(ValueError, match=r"images must be floats in \[-1, 1\]"):
-        view.update(images(4, 255.0), "step 1")
-    assert (view.png, view.sentence.value) == before
-
-
 def test_the_explorer_walks_from_a_to_b():
     A, B = latents()
-    view = widgets.latent_explorer(sample, 10)
+    view = latent_explorer(sample, 10)
     assert_shows(view, A)
     for t in (0.25, 0.5, 1.0):
         view.controls["t"].value = t
@@ -190,7 +49,7 @@ def test_the_explorer_walks_from_a_to_b():
 
 def test_walk_on_starts_from_b_towards_a_new_b():
     _, _B, C = latents(n=3)
-    view = widgets.latent_explorer(sample, 10)
+    view = latent_explorer(sample, 10)
     view.controls["t"].value = 1.0
     picture = view.png
     view.controls["walk on"].click()
@@ -203,14 +62,14 @@ def test_walk_on_starts_from_b_towards_a_new_b():
 def test_a_seed_gives_a_walk_and_touches_no_other_random_numbers():
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    first, same, other = (widgets.latent_explorer(sample, 10, seed=seed).png for seed in (1, 1, 2))
+    first, same, other = (latent_explorer(sample, 10, seed=seed).png for seed in (1, 1, 2))
     assert first == same != other
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_sentence_says_what_is_seen():
     A, B = latents()
-    view = widgets.latent_explorer(sample, 10)
+    view = latent_explorer(sample, 10)
 
     def numbers():
         pattern = (
@@ -234,7 +93,7 @@ def test_the_sentence_says_what_is_seen():
 
 
 def test_the_middle_of_the_straight_path_is_short():
-    view = widgets.latent_explorer(sample, 100)
+    view = latent_explorer(sample, 100)
     view.controls["t"].value = 0.5
     assert "z is 10." in view.sentence.value or "z is 9.9" in view.sentence.value
     view.controls["path"].value = "straight"
@@ -242,7 +101,7 @@ def test_the_middle_of_the_straight_path_is_short():
 
 
 def test_each_slider_has_a_number_with_a_name_beside_it():
-    view = widgets.latent_explorer(sample, 10)
+    view = latent_explorer(sample, 10)
     for row, name in zip(view.box.children, ("t", "stretch"), strict=False):
         number, slider = row.children
         assert slider is view.controls[name]
@@ -262,18 +121,18 @@ def test_no_gradient_is_kept():
         seen.append(generator(z))
         return sample(seen[-1])
 
-    widgets.latent_explorer(watched, 10)
+    latent_explorer(watched, 10)
     assert seen
     assert not any(out.requires_grad for out in seen)
 
 
 def test_the_explorer_refuses_what_it_cannot_walk():
     with pytest.raises(ValueError, match="sample must return one image for each z, 25, got 1"):
-        widgets.latent_explorer(lambda z: sample(z)[:1], 10)
+        latent_explorer(lambda z: sample(z)[:1], 10)
     with pytest.raises(ValueError, match=r"images must have shape"):
-        widgets.latent_explorer(lambda z: torch.zeros(25, 784), 10)
+        latent_explorer(lambda z: torch.zeros(25, 784), 10)
     with pytest.raises(ValueError, match="latent_dim must be 1 or more, got 0"):
-        widgets.latent_explorer(sample, 0)
+        latent_explorer(sample, 0)
 
 
 SLIDERS = {"centre": 3, "width": 1, "split": 0, "tilt": 0, "place": 0}
@@ -296,7 +155,7 @@ def figures(monkeypatch):
             super().__init__(**settings)
             made.append(self)
 
-    monkeypatch.setattr(widgets, "Figure", Seen)
+    monkeypatch.setattr(lesson_02, "Figure", Seen)
     return made
 
 
@@ -350,7 +209,7 @@ def parts_of(figure):
 
 
 def test_the_playground_starts_with_a_picture_and_its_sentence():
-    view = widgets.value_playground()
+    view = value_playground()
     assert {name: slider.value for name, slider in view.controls.items()} == SLIDERS
     picture = pixels(view.png)
     assert picture.std() > 10
@@ -366,7 +225,7 @@ def test_the_playground_starts_with_a_picture_and_its_sentence():
 
 @pytest.mark.parametrize("place", PLACES)
 def test_the_numbers_of_the_playground_are_those_of_adaptive_quadrature(place):
-    view = widgets.value_playground()
+    view = value_playground()
     move(view, **place)
     found = numbers_of(view)
     for name, number in by_quadrature(**place).items():
@@ -375,7 +234,7 @@ def test_the_numbers_of_the_playground_are_those_of_adaptive_quadrature(place):
 
 
 def test_at_p_the_best_discriminator_is_a_coin():
-    view = widgets.value_playground()
+    view = value_playground()
     assert not numbers_of(view)["coin"]
     move(view, centre=0)
     assert numbers_of(view) == {
@@ -390,7 +249,7 @@ def test_at_p_the_best_discriminator_is_a_coin():
 
 
 def test_the_best_discriminator_can_be_found_by_hand():
-    view = widgets.value_playground()
+    view = value_playground()
     for tenths in range(-50, 51, 4):
         # log p - log p_g of two normals of width 1 is a straight line through 0 halfway between them.
         move(view, centre=tenths / 10, tilt=-tenths / 10, place=tenths / 20)
@@ -403,7 +262,7 @@ def test_the_best_discriminator_can_be_found_by_hand():
 
 
 def test_all_ends_of_all_sliders_give_numbers():
-    view = widgets.value_playground()
+    view = value_playground()
     size = pixels(view.png).shape
     for ends in itertools.product(*((slider.min, slider.max) for slider in view.controls.values())):
         place = dict(zip(view.controls, ends, strict=True))
@@ -418,7 +277,7 @@ def test_all_ends_of_all_sliders_give_numbers():
 
 
 def test_each_slider_moves_the_picture_and_back():
-    view = widgets.value_playground()
+    view = value_playground()
     move(view, tilt=-1)  # a flat D has no place
     first = view.png, view.sentence.value
     for name in view.controls:
@@ -428,12 +287,12 @@ def test_each_slider_moves_the_picture_and_back():
         assert view.sentence.value != first[1]
         move(view, **{name: before})
         assert (view.png, view.sentence.value) == first
-    assert widgets.value_playground().png == widgets.value_playground().png
+    assert value_playground().png == value_playground().png
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_what_is_drawn_is_what_is_said(figures, place):
-    view = widgets.value_playground()
+    view = value_playground()
     move(view, **place)
     parts, (centre, width, split, tilt, at) = parts_of(figures[0]), place.values()
     x = parts["p"].get_xdata()
@@ -460,7 +319,7 @@ def test_what_is_drawn_is_what_is_said(figures, place):
 
 
 def test_the_playground_has_the_looks_of_the_course(figures):
-    widgets.value_playground()
+    value_playground()
     parts = parts_of(figures[0])
     for name, role in {"p": "real", "p_g": "fake", "D": "D", "D*": "D*"}.items():
         assert parts[name].get_color() == plots.STYLE[role]["color"]
@@ -477,7 +336,7 @@ def test_the_playground_has_the_looks_of_the_course(figures):
 
 
 def test_the_playground_shows_what_moves(figures):
-    view = widgets.value_playground()
+    view = value_playground()
     move(view, centre=-2, tilt=2, place=-1.5)
     picture, parts = pixels(view.png).astype(int), parts_of(figures[0])
     # Pixels of the right colour near the data; the cross of max V lies on a curve that has 20 of its colour there.
@@ -492,13 +351,13 @@ def test_the_playground_shows_what_moves(figures):
 
 def test_the_playground_leaves_no_figure_open():
     plt.close("all")
-    view = widgets.value_playground()
+    view = value_playground()
     move(view, centre=1)
     assert plt.get_fignums() == []
 
 
 def test_each_slider_of_the_playground_has_a_number_with_a_name():
-    view = widgets.value_playground()
+    view = value_playground()
     columns = view.box.children[0].children
     rows = [row for column in columns for row in column.children[1:]]
     named = {row.children[0].description: row.children for row in rows}
@@ -519,18 +378,6 @@ def test_each_slider_of_the_playground_has_a_number_with_a_name():
     assert view.box.children[1:] == (view.picture, view.sentence)
 
 
-def everything(widget):
-    yield widget
-    for child in getattr(widget, "children", ()):
-        yield from everything(child)
-
-
-def test_the_widgets_keep_to_what_ipywidgets_7_knows():
-    views = widgets.value_playground(), widgets.latent_explorer(sample, 10), widgets.live_grid(images(), "step 0")
-    old = {"VBox", "HBox", "Image", "HTML", "FloatSlider", "BoundedFloatText", "Dropdown", "Button"}
-    for widget in itertools.chain(*(everything(view.box) for view in views)):
-        assert type(widget).__name__ in old
-        assert isinstance(widget, ipywidgets.DOMWidget)
-        # Version 8 gave these to all widgets; version 7 refuses them, or has them under other names.
-        assert {getattr(widget, name, None) for name in ("tooltip", "tabbable")} <= {None, ""}
-        assert not getattr(widget, "description_allow_html", False)
+def test_the_playgrounds_keep_to_what_ipywidgets_7_knows():
+    for view in (value_playground(), latent_explorer(sample, 10)):
+        assert_known_to_ipywidgets_7(view.box)

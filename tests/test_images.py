@@ -1,0 +1,72 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from ganlib import models
+from ganlib.images import IMAGE_SHAPE, check_images
+
+
+def grey(n=2, low=-1.0, high=1.0):
+    return torch.linspace(low, high, n * 784).reshape(n, 1, 28, 28)
+
+
+def test_one_shape_of_the_course():
+    assert models.IMAGE_SHAPE is IMAGE_SHAPE == (1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    "good",
+    [grey(), grey().double(), grey().half(), grey().bfloat16(), grey(1), grey(2, -1.0009, 1.0009),
+     grey().requires_grad_(), grey() * 0],
+)  # fmt: skip
+def test_tensors_and_arrays_of_images_pass(good):
+    check_images(good)
+    if good.dtype != torch.bfloat16:
+        check_images(good.detach().numpy())
+    check_images(good.reshape(-1, 2, 14, 28), shape=(2, 14, 28))
+
+
+PIXELS = "divide pixels of 0 to 255 by 127.5 and subtract 1"
+FLAT = r"give flat images their shape with .reshape\(-1, 1, 28, 28\)"
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (127.5 * (grey() + 1), rf"lie in \[-1, 1\], got 0 to 255: {PIXELS}"),
+        (grey(2, -1, 1.002), rf"lie in \[-1, 1\], got -1 to 1.002: {PIXELS}"),
+        (grey(2, -1.002, 1), rf"lie in \[-1, 1\], got -1.002 to 1: {PIXELS}"),
+        ((127.5 * (grey() + 1)).byte(), rf"be floats in \[-1, 1\], got (torch.)?uint8 from 0 to 255: {PIXELS}"),
+        (grey().flatten(1), rf"have shape \(n, 1, 28, 28\) with n of at least 1, got \(2, 784\): {FLAT}"),
+        (grey()[:, 0], r"have shape .* got \(2, 28, 28\)"),
+        (grey()[0], r"have shape .* got \(1, 28, 28\)"),
+        (grey()[:0], r"have shape .* n of at least 1, got \(0, 1, 28, 28\)"),
+        (grey().expand(-1, 3, -1, -1), r"have shape .* got \(2, 3, 28, 28\)"),
+    ],
+)
+def test_what_are_no_images_is_refused_with_the_cause(bad, words):
+    for form in (bad, bad.numpy()):
+        with pytest.raises(ValueError, match=f"^images must {words}"):
+            check_images(form)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_one_number_that_is_not_finite_has_its_own_cause(number):
+    bad = grey()
+    bad[1, 0, 3, 4] = number
+    for form in (bad, bad.numpy()):
+        with pytest.raises(ValueError, match=r"fakes must hold finite numbers, .*diverged; if they are data, look at"):
+            check_images(form, "fakes")
+
+
+def test_another_shape_can_be_asked_for():
+    with pytest.raises(ValueError, match=r"must have shape \(n, 3, 8, 8\) .*\.reshape\(-1, 3, 8, 8\)"):
+        check_images(grey(), shape=(3, 8, 8))
+
+
+def test_the_module_stands_alone():
+    program = "import sys; from ganlib import images; print(*{'torch', 'numpy', 'matplotlib'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8").stdout == "\n"

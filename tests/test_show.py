@@ -1,0 +1,158 @@
+"""What `show` displays of figures and widgets, and the view that a training loop redraws."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from PIL import Image
+from views import assert_known_to_ipywidgets_7, enlarged, images, pixels
+
+from ganlib import plots
+from ganlib.show import live_grid, show, slider
+
+CAPTION = "25 digits, four of them blurred."
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """The bundles that a notebook would receive."""
+    calls = []
+    monkeypatch.setattr("ganlib.show.get_ipython", object)
+    monkeypatch.setattr("ganlib.show.display", lambda it, raw, metadata: calls.append((it, raw, metadata)))
+    return calls
+
+
+def shown(displayed):
+    """The newest picture that a notebook would receive, in RGB."""
+    png = base64.b64decode(displayed[-1][0]["image/png"])
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def test_a_figure_is_shown_once_with_its_sentence(displayed, capsys):
+    figure = plots.image_grid(images()).figure
+    show(figure, CAPTION)
+    [(bundle, raw, metadata)] = displayed
+    assert raw
+    assert metadata == {"image/png": {"alt": CAPTION}}
+    assert set(bundle) == {"image/png", "text/plain"}
+    assert bundle["text/plain"] == CAPTION
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert capsys.readouterr().out == CAPTION + "\n"
+    assert plt.get_fignums() == []  # closed, so that the notebook does not draw it again
+
+
+def test_an_unchanged_figure_is_an_unchanged_file(displayed):
+    for _ in range(2):
+        show(plots.image_grid(images()).figure, CAPTION)
+    first, second = (base64.b64decode(bundle["image/png"]) for bundle, _, _ in displayed)
+    assert first == second
+    assert b"matplotlib" not in first.lower()
+
+
+def test_a_figure_keeps_the_texts_outside_its_axes(displayed):
+    figure, ax = plt.subplots(figsize=(4, 3))
+    ax.text(1.02, 0.5, "a sentence beside the axes", transform=ax.transAxes)
+    show(figure, CAPTION)
+    ink = shown(displayed).min(axis=(0, 2)) < 250
+    assert len(ink) > 4 * 90  # wider than the figure was asked to be
+    assert not ink[-3:].any()  # nothing is cut
+
+
+def test_the_colours_of_a_figure_stay_what_they_mean(displayed):
+    figure, ax = plt.subplots(figsize=(4, 3))
+    ax.imshow(np.linspace(0, 1, 4096).reshape(64, 64))
+    for k, look in enumerate(plots.STYLE.values()):
+        ax.axhline(10 * k, color=look["color"], linewidth=1.5)
+    file = io.BytesIO()
+    figure.savefig(file, dpi=90, bbox_inches="tight")
+    exact = np.asarray(Image.open(file).convert("RGB")).astype(int)
+    show(figure, CAPTION)
+    assert np.array_equal(shown(displayed), exact)
+
+
+def test_a_grey_figure_is_stored_in_one_channel(displayed):
+    show(plots.image_grid(images()).figure, CAPTION)
+    assert Image.open(io.BytesIO(base64.b64decode(displayed[0][0]["image/png"]))).mode == "L"
+
+
+def test_a_widget_is_shown_with_a_picture_for_viewers_without_a_kernel(displayed, capsys):
+    view = live_grid(images(), "step 0")
+    show(view.box, CAPTION, first_frame=view.png)
+    [(bundle, raw, metadata)] = displayed
+    assert raw
+    assert metadata == {"image/png": {"alt": CAPTION}}
+    assert bundle["text/plain"] == CAPTION
+    assert bundle["application/vnd.jupyter.widget-view+json"] == {
+        "version_major": 2,
+        "version_minor": 0,
+        "model_id": view.box.model_id,
+    }
+    assert base64.b64decode(bundle["image/png"]) == view.png
+    assert capsys.readouterr().out == CAPTION + "\n"
+
+
+def test_a_plain_program_prints_the_sentence_alone(capsys):
+    view = live_grid(images(), "step 0")
+    show(view.box, CAPTION, first_frame=view.png)
+    show(plots.image_grid(images()).figure, CAPTION)
+    assert capsys.readouterr().out == 2 * (CAPTION + "\n")
+
+
+@pytest.mark.parametrize("caption", ["no stop", "", "two.\nlines.", None])
+def test_the_caption_is_a_sentence(displayed, caption):
+    with pytest.raises(ValueError, match="caption must be one sentence that ends with a full stop"):
+        show(plots.image_grid(images()).figure, caption)
+    assert not displayed
+
+
+def test_show_refuses_what_it_cannot_show(displayed):
+    view = live_grid(images(), "step 0")
+    with pytest.raises(ValueError, match=r"first_frame must be the PNG .* got None: pass view\.png"):
+        show(view.box, CAPTION)
+    with pytest.raises(ValueError, match="first_frame is for widgets"):
+        show(plots.image_grid(images()).figure, CAPTION, first_frame=view.png)
+    for thing in (plots.image_grid(images()), view, "a string"):
+        with pytest.raises(TypeError, match="thing must be a matplotlib Figure or a widget, got "):
+            show(thing, CAPTION)
+    assert not displayed
+
+
+def test_a_live_grid_shows_the_newest_images_and_sentence():
+    view = live_grid(images(10, -1.0), "step 0: noise", columns=5)
+    assert view.box.children == (view.picture, view.sentence)
+    for value, step in ((-1.0, 0), (1.0, 500)):
+        view.update(images(10, value), f"step {step}: D < 1 & G")
+        np.testing.assert_array_equal(pixels(view.png), enlarged(images(10, value)))
+        assert view.sentence.value == f"step {step}: D &lt; 1 &amp; G"
+    assert view.picture.layout.width == f"{3 * (5 * 29 + 1)}px"
+    assert view.picture.layout.align_self == "flex-start"
+
+
+def test_a_bad_image_leaves_the_last_picture():
+    view = live_grid(images(4), "step 0")
+    before = view.png, view.sentence.value
+    with pytest.raises(ValueError, match=r"images must lie in \[-1, 1\]"):
+        view.update(images(4, 255.0), "step 1")
+    assert (view.png, view.sentence.value) == before
+
+
+def test_a_slider_and_its_number_are_one_value():
+    control, row = slider("width", 1.0, 0.5, 2.0, step=0.1)
+    number, same = row.children
+    assert same is control
+    assert number.description == "width"
+    for moved, follows, value in ((control, number, 1.7), (number, control, 0.6)):
+        moved.value = value
+        assert follows.value == value
+
+
+def test_a_live_grid_keeps_to_what_ipywidgets_7_knows():
+    assert_known_to_ipywidgets_7(live_grid(images(), "step 0").box)

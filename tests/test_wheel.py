@@ -1,0 +1,80 @@
+"""A wheel, installed where ganlib is not: it holds every module and table, and the lessons run from an empty folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+from run_notebooks import NOTEBOOKS
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def files_of_the_project():
+    """The files that git tracks, or would track after the next `git add .`, from the root of the project."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout.split("\0")
+    return sorted({name for name in names if name and (ROOT / name).is_file()})
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """A wheel built from a copy, since a build leaves folders behind."""
+    copy, made = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("wheel")
+    for name in files_of_the_project():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, copy / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "--wheel-dir", made, copy], check=True)
+    [path] = made.glob("ganlib-*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory):
+    """An interpreter that finds the dependencies installed here, and ganlib from the wheel alone."""
+    folder = tmp_path_factory.mktemp("empty environment")
+    venv.create(folder, with_pip=False)
+    scheme = {"base": str(folder), "platbase": str(folder)}
+    executable = Path(sysconfig.get_path("scripts", "venv", scheme), Path(sys.executable).name)
+    packages = Path(sysconfig.get_path("purelib", "venv", scheme))
+    # Of a folder that is named here, no .pth file is read: an editable ganlib beside the dependencies stays unseen.
+    here = {sysconfig.get_path(kind) for kind in ("purelib", "platlib")}
+    (packages / "dependencies.pth").write_text("\n".join(sorted(here)) + "\n", encoding="utf-8")
+    program = [executable, "-I", "-c", "import torch, ganlib"]
+    before = subprocess.run(program, cwd=folder, capture_output=True, encoding="utf-8")
+    assert before.stderr.endswith("ModuleNotFoundError: No module named 'ganlib'\n"), before.stderr
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", packages]
+    subprocess.run([*command, wheel], check=True)
+    return executable
+
+
+def test_the_wheel_holds_every_module_and_every_table(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert held == {name for name in files_of_the_project() if name.startswith("ganlib/")}
+
+
+@pytest.mark.parametrize("lesson", ["02", "04"])
+def test_a_lesson_runs_from_an_empty_folder(lesson, python, tmp_path):
+    [path] = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    script, empty = tmp_path / "lesson.py", tmp_path / "empty"
+    script.write_text("\n\n".join([*cells, "import ganlib\nprint(ganlib.__file__)\n"]), encoding="utf-8")
+    empty.mkdir()
+    run = subprocess.run(
+        [python, "-I", "-X", "utf8", script],
+        cwd=empty,
+        env={**os.environ, "MPLBACKEND": "Agg", "GANLIB_STRICT": "1"},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert run.returncode == 0, run.stdout + run.stderr[-3000:]
+    assert Path(run.stdout.splitlines()[-1]).is_relative_to(python.parent.parent)
+    assert sum(line.startswith("✓ ") for line in run.stdout.splitlines()) >= 6
