@@ -7,10 +7,12 @@ TORCH := $(shell grep '^torch==' requirements.lock)
 # PyPI's own torch for Linux brings several GB of CUDA; elsewhere it is the CPU build already.
 TORCH_INDEX := $(if $(filter Linux,$(shell uname -s)),--extra-index-url https://download.pytorch.org/whl/cpu)
 CELL_SECONDS := $(shell sed -n 's/^CELL_SECONDS = \([0-9]*\).*/\1/p' tools/run_notebooks.py)
+DATA = @echo "Lessons run on:" && $(RUN) -c 'from ganlib import data; print(data.load("mnist"))'
+STRICT := env -u GANLIB_SEED GANLIB_STRICT=1 $(RUN)
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) --nbval-sanitize-with=tests/helpers/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-exact notebooks tables bench format
+.PHONY: help lab quick test test-data test-exact notebooks tables bench format
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -18,16 +20,28 @@ help:  ## list these verbs
 lab: $(VENV)/.lab  ## open the lessons in JupyterLab (LESSON=04 opens lesson 04)
 	$(RUN) -m jupyterlab $(firstword $(sort $(wildcard notebooks/$(LESSON)*.ipynb)) notebooks)
 
+quick: $(VENV)/.test  ## run in a minute the checks that need no training and no kernel
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m pytest -q -m "not slow" tests
+
 test: $(VENV)/.test  ## run every check; needs no network once it is installed
-	@echo "Lessons run on:" && $(RUN) -c 'from ganlib import data; print(data.load("mnist"))'
+	$(DATA)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m pytest -rs --cov=ganlib tests
-	env -u GANLIB_SEED GANLIB_STRICT=1 $(RUN) -m pytest -rs $(NBVAL) notebooks
+	$(STRICT) -m pytest -rs $(NBVAL) notebooks
+
+# What depends on the images that are found: enough for a second data set, once `make test` has passed.
+test-data: $(VENV)/.test
+	$(DATA)
+	$(RUN) -m pytest -rs -m data tests
+	$(STRICT) -m pytest -rs $(NBVAL) $(shell grep -l 'data\.load(' notebooks/*.ipynb)
 
 test-exact: $(VENV)/.test
-	env -u GANLIB_SEED GANLIB_STRICT=1 $(RUN) -m pytest -rs $(NBVAL) notebooks/02*.ipynb
+	$(STRICT) -m pytest -rs $(NBVAL) notebooks/02*.ipynb
 
 notebooks: $(VENV)/.test  ## run lessons and store their outputs (LESSON=04, or LESSON=changed since the last commit)
 	$(RUN) tools/run_notebooks.py $(LESSON)

@@ -28,6 +28,7 @@ def test_resumed_run_is_bit_identical(build, dtype, tmp_path):
     assert gan.sample(5, seed=0).dtype == dtype
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which Windows lacks")
 def test_killed_twenty_times_and_resumed_is_bit_identical(tmp_path):
     script = Path(__file__).parent / "helpers" / "killed_run.py"

@@ -9,6 +9,8 @@ import pytest
 from code_hash import code_hash
 from run_notebooks import NOTEBOOKS
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 from ganlib import figures
 from ganlib.training import GAN, fit
@@ -225,12 +227,8 @@ OTHER = {
     "fallback for an import": [
         ("training.py", "import math\n", "try:\n    import math\nexcept ImportError:\n    math = None\n"),
     ],
-    "attribute of a definition": [("script", "fit(gan, steps=20)", "GAN.step")],
-    "other attribute of a definition": [("script", "fit(gan, steps=20)", "GAN.size")],
     "cell of the script": [("script", "steps=20", "steps=21")],
 }
-
-
 SECOND = ("losses.py", "return s\n", "return 2 * s\n")  # changes the loss of the entry "second"
 
 
@@ -255,6 +253,11 @@ def test_the_entry_counts_that_is_looked_up(use, hash_of):
     for name, same in (("first", True), ("second", False)):
         script = ("script", SCRIPT + f"from ganlib import losses\nprint({use.format(name)})\n")
         assert (hash_of(script, SECOND) == hash_of(script)) == same
+
+
+def test_the_attribute_of_a_definition_counts(hash_of):
+    step, size = (("script", "fit(gan, steps=20)", f"GAN.{name}") for name in ("step", "size"))
+    assert hash_of(step) != hash_of(size)
 
 
 def test_a_module_that_is_named_counts_whole(hash_of):

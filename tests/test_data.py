@@ -67,6 +67,7 @@ def test_a_bad_cache_without_a_network_gives_the_stand_in(cache: Path, capsys: p
     assert "takes its place" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_hangul_path_on_a_korean_console(tmp_path: Path) -> None:
     home = tmp_path / "한글 사용자 é"  # cp949 has no e with an accent
     script = "import idx_files; from ganlib import data; idx_files.install(()); [print(data.load()) for _ in 'ab']"

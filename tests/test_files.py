@@ -221,6 +221,7 @@ def test_a_download_is_cached(name: str, answer: Answer, cache: Path, monkeypatc
     assert left_over(cache) == sorted(f"{stem}.gz" for stem in packed())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_digits")
 @pytest.mark.parametrize("kind", ["refused", "black_hole", "no_name_server"])
 def test_without_a_network_the_stand_in_is_used_and_said(
@@ -279,6 +280,7 @@ BAD_MIRRORS: dict[str, tuple[Answer, dict[str, bytes] | None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", BAD_MIRRORS)
 def test_a_bad_mirror_is_passed_over(fault: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begin = time.monotonic()
@@ -292,6 +294,7 @@ def test_a_bad_mirror_is_passed_over(fault: str, cache: Path, monkeypatch: pytes
     assert left_over(cache) == sorted(f"{stem}.gz" for stem in packed())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_digits")
 @pytest.mark.parametrize("fault", BAD_MIRRORS)
 def test_bad_mirrors_alone_leave_nothing_behind(
@@ -317,6 +320,7 @@ def test_the_quickest_mirror_is_used_at_once(black_hole: str, monkeypatch: pytes
     assert time.monotonic() - begin < 6
 
 
+@pytest.mark.slow
 def test_a_slow_download_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "PATIENCE", 1.0)
     begin = time.monotonic()
@@ -388,6 +392,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_does_no_harm(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(cache: Path) -> None:
     with mirror(slow) as (url, _):
         script = f"import idx_files; from ganlib import data; idx_files.install(({url!r},)); print(data.load())"

@@ -352,6 +352,7 @@ def test_state_restores_every_bit():
 # ---- it learns, in another dtype and dimension
 
 
+@pytest.mark.slow
 def test_one_dimensional_toy_in_float64_finds_its_target():
     x = 3 + 0.5 * torch.randn(5000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     leaky = lambda: nn.LeakyReLU(0.2)  # noqa: E731

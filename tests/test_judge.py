@@ -15,6 +15,8 @@ from torch.nn.functional import avg_pool2d
 from ganlib import data, judge, metrics
 from ganlib.judge import Judge
 
+pytestmark = [pytest.mark.slow, pytest.mark.data]
+
 NOW, CACHED = "trained now on", "earlier, from the cache"
 
 

@@ -6,6 +6,8 @@ import pytest
 import run_notebooks
 from run_notebooks import WIDGET, main, normalise, serialise
 
+pytestmark = pytest.mark.slow
+
 SLIDER = """\
 import io, os, warnings
 import ipywidgets

@@ -210,6 +210,7 @@ def test_stop_pressed_twenty_times_at_random_moments_never_tears_a_step():
     assert same(expected[0].state_dict(), gan[0].state_dict())
 
 
+@pytest.mark.slow
 def test_jupyters_stop_button_ends_the_cell_and_the_cell_goes_on():
     script = Path(__file__).parent / "helpers" / "stopped_kernel.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)

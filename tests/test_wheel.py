@@ -13,6 +13,8 @@ import nbformat
 import pytest
 from run_notebooks import NOTEBOOKS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

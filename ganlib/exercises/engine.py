@@ -188,7 +188,7 @@ def decide(exercise: Exercise, seed: int, observed: Any) -> Verdict | NotAttempt
         return _last_word(exercise, seed, wanted, observed)
     if deciding not in observed:
         return Verdict(False, UNREADABLE)
-    if (deciding.partition(" ")[0], observed[deciding]) == ("type", "NoneType"):
+    if deciding.partition(" ")[0] == "type" and same(observed[deciding], "NoneType"):
         return Verdict(False, f"Your function returns nothing. Does {exercise.solution.__name__} end with return?")
     for wrong, sentence in exercise.mistakes:
         if _agrees(exercise, wrong, seed, observed, deciding):
@@ -261,7 +261,8 @@ def numbers(result: Any) -> np.ndarray | None:
         if isinstance(result, tuple | list):
             parts = [numbers(part) for part in result]
             return None if any(part is None for part in parts) else np.array(parts, np.float64)
-        return None if result is None else np.asarray(result, np.float64)
+        # numpy would read a number from a text, and NaN from None
+        return None if result is None or isinstance(result, str | bytes) else np.asarray(result, np.float64)
     except (TypeError, ValueError):
         return None
 
@@ -343,6 +344,7 @@ def _fits(exercise: Exercise, name: str, got: Any, wanted: Any) -> bool:
 
 def _agrees(exercise: Exercise, wrong: Any, seed: int, observed: Plain, deciding: str) -> bool:
     """Whether a listed mistake gives the same facts as the answer, up to the deciding one."""
+    before = len(observed.keys() - {"error", "raised"})  # facts before an error
     with _isolation(exercise, seed):
         try:
             for name, value in exercise.probe(wrong, exercise.inputs(seed)):
@@ -350,8 +352,9 @@ def _agrees(exercise: Exercise, wrong: Any, seed: int, observed: Plain, deciding
                     return False
                 if name == deciding:
                     return True
+                before -= 1
         except Exception as error:
-            return deciding == "error" and observed["error"] == _kind(error)
+            return deciding == "error" and not before and same(observed["error"], _kind(error))
     return False
 
 
@@ -412,7 +415,7 @@ def _unfit(exercise: Exercise, answer: Any) -> str:
         return f"{answer.__name__} is a class. Pass an instance of it: {answer.__name__}()"
     if not callable(answer):
         return f"The answer must be a function, got {kind}. Pass its name alone, without brackets."
-    if getattr(answer, "__module__", "").partition(".")[0] == "ganlib" and not isinstance(answer, nn.Module):
+    if (getattr(answer, "__module__", "") or "").partition(".")[0] == "ganlib" and not isinstance(answer, nn.Module):
         return f"{getattr(answer, '__name__', kind)} is ganlib's own function. Write yours, and then compare the two."
     try:
         signature = inspect.signature(answer.forward if isinstance(answer, nn.Module) else answer)
@@ -475,7 +478,7 @@ def _isolation(exercise: Exercise, seed: int) -> Iterator[None]:
 
 def _kind(error: BaseException) -> str:
     """An error without its numbers: two answers with one mistake raise it alike, whatever torch's words are."""
-    return f"{type(error).__name__}: {re.sub(NUMBER, '#', _one_line(str(error), 200))}"
+    return f"{type(error).__name__}: {_one_line(re.sub(NUMBER, '#', str(error)), 200)}"
 
 
 def _one_line(text: str, length: int = 400) -> str:

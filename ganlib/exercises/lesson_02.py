@@ -15,7 +15,10 @@ from .engine import Exercise, accepts, order_of, tensors, verdict_on_a_check
 LOG_2 = math.log(2)
 SMOOTHED = (0.7, 0.8, 0.9, 0.95)  # labels that are often taken in the place of 1
 SMOOTHING = "The labels of the real samples are smoothed. V has no smoothing: log D(x), with label 1."
+# exp(s) and sigmoid(s) leave float64 at the same logits: no fact tells them apart
+INFINITE = "At logits of 720 the result is not finite: exp(s) is too large, or sigmoid(s) is 0. Take softplus."
 DECISIONS = "These are decisions, 0 or 1. D answers with a probability, which tells how sure it can be."
+LOST = "In one half a logarithm is lost, or has another sign or weight. KL(p || m) is p log p - p log m."
 UNEQUAL = "The grid has unequal steps, so no single dx fits. Write torch.trapezoid(y, x)."
 in_double_precision = partial(Exercise, dtype=torch.float64)
 
@@ -37,8 +40,8 @@ def logits_of_both(seed: int) -> dict[str, list[tuple[Any, ...]]]:
     real, fake = rng.uniform(2, 4.5, (n, 1)), rng.uniform(0, 2, (m, 1))
     real[0], fake[0] = rng.uniform(-2, -1, 2)
     groups: dict[str, list[tuple[Any, ...]]] = {"": [(real, fake), (real[1:2], fake[1:2]), (real[:1], fake[:1])]}
-    for size in (40, 720, 900):  # where 1 - D rounds to 0, exp(s) is infinite, and D is 0
-        groups[str(size)] = [tuple(rng.uniform(size - 4, size + 4, (2, 1)) * [[-1], [1]] for _ in "rf")]
+    for size in (40, 720):  # where 1 - D rounds to 0; where exp(s) is infinite, and D is 0
+        groups[str(size)] = [tuple(rng.uniform(size, size + 8, (2, 1)) * [[-1], [1]] for _ in "rf")]
     return groups
 
 
@@ -52,6 +55,12 @@ def log_not(s: Tensor) -> Tensor:
 
 def naive(epsilon: float = 0.0) -> Any:
     return halves(lambda r: torch.log(r.sigmoid() + epsilon), lambda f: torch.log(1 - f.sigmoid() + epsilon))
+
+
+REST_OF_SUM = (
+    lambda r, f: logsigmoid(r).sum() - logsigmoid(r).mean(),
+    lambda r, f: log_not(f).sum() - log_not(f).mean(),
+)
 
 
 def log_of_sigmoid(s: Tensor) -> Tensor:
@@ -74,6 +83,10 @@ VALUE = in_double_precision(
         (lambda r, f: value(r, f) / 2, "This is V/2, the mean of both halves. V is their sum."),
         (lambda r, f: -softplus(torch.cat([-r, f])).mean(), "This is one mean over all. Add the means of both halves."),
         (lambda r, f: logsigmoid(r).sum() + log_not(f).sum(), "These are sums. Take the mean of each half."),
+        *(
+            (lambda r, f, k=k: value(r, f) + k(r, f), "One half is a sum. Take the mean of each half.")
+            for k in REST_OF_SUM
+        ),
         (halves(logsigmoid, logsigmoid), "On the fakes this takes log D too. The second half is log(1 - D)."),
         (halves(log_not, log_not), "On the real samples this takes log(1 - D) too. The first half is log D."),
         (halves(log_not, logsigmoid), "Real and fake are swapped: log D belongs to the real samples."),
@@ -89,11 +102,8 @@ VALUE = in_double_precision(
         (lambda r, f: -F.binary_cross_entropy(r, torch.ones_like(r)), "These are logits, no probabilities."),
         (lambda r, f: (logsigmoid(r) + log_not(f)).mean(), "The batches differ in size. Take the mean of each first."),
         (naive(), "At logits of 40, 1 - sigmoid(s) rounds to 0, and log 0 is -inf. Take softplus, never log 0."),
-        (halves(log_of_fraction, lambda f: log_of_fraction(-f)), "At logits of 720, exp(s) overflows. Take softplus."),
-        (
-            halves(lambda r: r.sigmoid().log(), lambda f: f.neg().sigmoid().log()),
-            "At -900, sigmoid(s) is 0 and log 0 is -inf. Take softplus.",
-        ),
+        (halves(log_of_fraction, lambda f: log_of_fraction(-f)), INFINITE),
+        (halves(lambda r: r.sigmoid().log(), lambda f: f.neg().sigmoid().log()), INFINITE),
     ],
     otherwise={
         "type": "The function returned an object of type {got}. Return V, one number.",
@@ -140,6 +150,11 @@ def densities_and_share(seed: int) -> dict[str, list[tuple[Any, ...]]]:
     return {"": [(p[both], p_g[both], share)], "edges": [(p, p_g, share)]}
 
 
+WRONG_SIGNS = (
+    lambda p, q, a: a * p / (a * p - (1 - a) * q),
+    lambda p, q, a: a * p / ((1 - a) * q - a * p),
+    lambda p, q, a: a * p / (a * p - (1 + a) * q),
+)
 TWICE = (lambda a: (a / (1 - a)) ** 2, lambda a: 2 * a / (1 - a), lambda a: 2 * a)
 
 
@@ -150,7 +165,7 @@ def odds_of(weight: Any) -> Any:
 
 OPTIMAL_D = in_double_precision(
     name="02.optimal_D",
-    task="the best D(x) at each place, from the densities p and p_g (n,), if share_real of all that D sees is real.",
+    task="the best D(x) at each place, for densities p and p_g (n,), if share_real of all samples is real.",
     solution=optimal_D,
     inputs=densities_and_share,
     probe=tensors,
@@ -159,6 +174,7 @@ OPTIMAL_D = in_double_precision(
         (lambda p, q, a: 1 - optimal_D(p, q, a), "This is upside down: the probability of fake. D(x) is that of real."),
         (lambda p, q, a: q / (p + q), "This is upside down, and share_real is ignored. D(x) is the share of real."),
         (odds_of(lambda a: (1 - a) / a), "The share is at the wrong density: share_real belongs to p."),
+        (lambda p, q, a: optimal_D(q, p, a), "p and p_g are swapped: share_real belongs to p, above and below."),
         *((odds_of(w), "The share counts twice. Weigh p with it once.") for w in TWICE),
         (lambda p, q, a: p / q, "This is the ratio p / p_g, which can exceed 1. Divide by the sum of both parts."),
         (lambda p, q, a: a * p / ((1 - a) * q), "These are the odds, real over fake. Divide by the sum of both parts."),
@@ -170,6 +186,12 @@ OPTIMAL_D = in_double_precision(
         (lambda p, q, a: a * p / (p + q), "The share stands in the numerator only. Weigh p and p_g below as well."),
         (lambda p, q, a: p / (a * p + (1 - a) * q), "The share stands in the denominator only. Weigh p above as well."),
         (odds_of(lambda a: a), "p has its share, but p_g has none. Of all samples, 1 - share_real are fakes."),
+        (odds_of(lambda a: 1 / (1 - a)), "p_g has its share, but p has none. Of all samples, share_real are real."),
+        (odds_of(lambda a: a / (1 + a)), "The share of the fakes is 1 - share_real: what is not real."),
+        *((wrong, "One part has the wrong sign. D is a share of a sum.") for wrong in WRONG_SIGNS),
+        (lambda p, q, a: -optimal_D(p, q, a), "The sign is wrong: D is a probability, and not below 0."),
+        (lambda p, q, a: a * p + (1 - a) * q, "This is the density of all that D sees. Which share of it is real?"),
+        (lambda p, q, a: torch.ones_like(p), "This is 1 everywhere. Below stands all that D sees, the fakes too."),
         (lambda p, q, a: a * p, "This is the numerator alone. Divide it by the density of all that D sees."),
     ],
     otherwise={
@@ -221,6 +243,17 @@ def naive_js(p: Tensor, q: Tensor, x: Tensor) -> Tensor:
     return (kl(p, (p + q) / 2, x) + kl(q, (p + q) / 2, x)) / 2
 
 
+BOTH = (lambda p, q, x: kl(p, (p + q) / 2, x), lambda p, q, x: kl(q, (p + q) / 2, x))
+ONE = (lambda p, q: p / 2, lambda p, q: q / 2)
+# what is lost or added where p log p or p log m is left out, or has another sign
+TERMS: list[Any] = [
+    lambda p, q, x, c=c, a=a, b=b: c * torch.trapezoid(torch.xlogy((p, q)[a], (p, q, (p + q) / 2)[b]), x) / 2
+    for a, b, c in ((0, 0, -1), (0, 0, -2), (0, 2, 1), (0, 2, 2), (1, 1, -1), (1, 1, -2), (1, 2, 1), (1, 2, 2))
+]
+TERMS += [lambda p, q, x: torch.trapezoid(torch.xlogy(p, (p + q) / 2) - torch.xlogy((p + q) / 2, p), x) / 2]
+TERMS += [lambda p, q, x: torch.trapezoid(torch.xlogy(q, (p + q) / 2) - torch.xlogy((p + q) / 2, q), x) / 2]
+
+
 def js_integrand(p: Tensor, q: Tensor) -> Tensor:
     return torch.special.entr((p + q) / 2) - (torch.special.entr(p) + torch.special.entr(q)) / 2
 
@@ -240,10 +273,11 @@ JS_DIVERGENCE = in_double_precision(
     inputs=densities_on_grids,
     probe=tensors,
     mistakes=[
-        (lambda p, q, x: 2 * js_divergence(p, q, x), "This is twice the divergence. Take half of the sum of both KL."),
+        *times((2, 4), js_divergence, "This is twice the divergence or more. Take half of the sum of both KL."),
         *times(
             (1, 2), lambda p, q, x: js_divergence(p, q, x) - LOG_2, "m is (p + q) / 2. Without the half, log 2 is lost."
         ),
+        (lambda *pqx: js_divergence(*pqx) - 2 * LOG_2, "m is (p + q) / 2, and not 2 (p + q)."),
         *times(
             (1, 0.5),
             lambda p, q, x: kl(p, (p + q) / 2, x),
@@ -253,6 +287,15 @@ JS_DIVERGENCE = in_double_precision(
             (1, 0.5),
             lambda p, q, x: kl(q, (p + q) / 2, x),
             "This is the half of q alone. Add KL(p || m), and take half.",
+        ),
+        *(
+            (lambda *pqx, k=k: js_divergence(*pqx) - k(*pqx), "The sign of one half is wrong. Both KL are added.")
+            for k in BOTH
+        ),
+        *((lambda *pqx, k=k: js_divergence(*pqx) + k(*pqx), LOST) for k in TERMS),
+        *(
+            (lambda p, q, x, m=m: (kl(p, m(p, q), x) + kl(q, m(p, q), x)) / 2, "m has one density: it is (p + q) / 2.")
+            for m in ONE
         ),
         (kl, "This is KL(p || q), which is not symmetric. Compare each density with m = (p + q) / 2."),
         (lambda p, q, x: kl(q, p, x), "This is KL(q || p), which is not symmetric. Compare each density with m."),
@@ -272,7 +315,7 @@ JS_DIVERGENCE = in_double_precision(
         ),
         (
             lambda p, q, x: js_integrand(p, q).sum(),
-            "The spacing is missing: a sum is no integral. Take torch.trapezoid.",
+            "The spacing is missing: a sum is no integral. Use trapezoid.",
         ),
         (lambda p, q, x: js_integrand(p, q).mean(), "This is a mean over the places. Integrate: torch.trapezoid."),
         *(
@@ -350,6 +393,7 @@ REAL_MEAN = in_double_precision(
         ),
         (lambda x, s: x[s > 0].mean(), "This keeps the fakes that D takes for real, whole. Weigh each fake instead."),
         (lambda x, s: (s.exp() * x).sum(), "This is a sum, so it grows with the number of fakes. Take the mean."),
+        (lambda x, s: -(s.exp() * x).mean(), "The sign is wrong: all fakes and all weights are above 0 here."),
         (lambda x, s: s.exp().mean(), "These are the weights alone. Multiply each fake by its weight."),
     ],
     otherwise={

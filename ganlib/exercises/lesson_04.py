@@ -19,6 +19,8 @@ from ganlib.gan import GAN
 
 from .engine import Exercise, Plain, accepts, order_of, tensors, verdict_on_a_check
 
+# exp(-s) and sigmoid(s) leave float32 at the same logits: no fact tells them apart
+INFINITE = "At a logit of -95 the loss is infinite: exp(-s) is too large, or sigmoid(s) is 0. Take softplus(-s)."
 SMOOTHED = (0.7, 0.8, 0.9, 0.95)  # labels that are often taken in the place of 1
 
 
@@ -54,6 +56,8 @@ GENERATOR_LOSS = Exercise(
         (lambda s: softplus(-s).sum(), "This is the sum over the images, so it grows with the batch. Take the mean."),
         (lambda s: -s.sigmoid().log2().mean(), "The logarithm has base 2. Take the natural one, as softplus does."),
         (lambda s: -s.sigmoid().mean(), "The logarithm is missing: this is -E D(G(z)), and not -E log D(G(z))."),
+        (lambda s: (-s).sigmoid().mean(), "The logarithm is missing: this is E (1 - D(G(z))), and not -E log D(G(z))."),
+        (lambda s: (-s).relu().mean(), "This is the mean of relu(-s), which has a corner at 0. Take softplus(-s)."),
         (lambda s: -s.mean(), "This is the mean of -s, but a logit is no log of a probability. Take softplus(-s)."),
         (lambda s: -s.log().mean(), "You took the logit for a probability, and it may be negative. Take softplus(-s)."),
         (lambda s: -s.sigmoid().mean().log(), "This is the logarithm of a mean. E stands outside: log first."),
@@ -62,16 +66,16 @@ GENERATOR_LOSS = Exercise(
             for a in SMOOTHED
         ),
         (lambda s: F.binary_cross_entropy(s, torch.ones_like(s)), "These are logits, no probabilities: softplus(-s)."),
-        (lambda s: torch.log1p(torch.exp(-s)).mean(), "At a logit of -95, exp(-s) overflows. Take softplus(-s)."),
-        (lambda s: -s.sigmoid().log().mean(), "At a logit of -800, log(sigmoid(s)) is log 0: -inf. Take softplus(-s)."),
+        (lambda s: torch.log1p(torch.exp(-s)).mean(), INFINITE),
+        (lambda s: -s.sigmoid().log().mean(), INFINITE),
     ],
     otherwise={
         "type": "The loss is of type {got}, so it has no gradient. Return a tensor, without .item().",
         "shape": "The loss has shape {got}, but it must be one number. Write .mean() without an axis.",
         "value": "The loss is {got} where -E log D gives {expected}. Compare it with the formula of L_G.",
         "value *": "At a logit of {group} or -{group} the loss is {got} and not {expected}. Is there a clamp in it?",
-        "not finite": "The loss is {got} at an ordinary logit: a logarithm of 0 or below, or a division 0/0.",
-        "not finite *": "At a logit of {group} or -{group} the loss is {got}. Take softplus(-s): it is finite.",
+        "not finite": "At an ordinary logit the loss or its slope is {got}: a logarithm of 0 or below, or 0/0.",
+        "not finite *": "At a logit of {group} or -{group} the loss or its slope is {got}. Take softplus(-s).",
         "gradient": "The loss has no gradient, so G could not learn. Leave out .detach() and torch.no_grad().",
         "slope": "The value is right, but not the gradient. Compute all of the loss from fake_logits.",
         "slope *": "At a logit of -{group} the gradient vanishes. No clamp, no 1e-8, no sigmoid: take softplus(-s).",
@@ -136,7 +140,8 @@ def one_step(answer: Any, inputs: Plain) -> Iterator[tuple[str, Any]]:
         failure = error
     finally:
         hook.remove()
-    yield "asked without gradients", not all(gradients_on)
+    # a third time without gradients, to watch D, is no mistake
+    yield "asked without gradients", not all(gradients_on) and sum(gradients_on) < 2
     if failure:
         raise failure
     before, after = vectors[1], parameters_to_vector(D.parameters()).detach()
@@ -187,7 +192,11 @@ def half_without_gradients(real: bool) -> Any:
     def wrong_step(G: Any, D: Any, opt_D: Any, x: Tensor, z: Tensor) -> None:
         with torch.no_grad():
             lost = D(x if real else G(z))
-        step_with(lambda r, f: loss_of_D(lost, f) if real else loss_of_D(r, lost))(G, D, opt_D, x, z)
+        kept = D(G(z).detach() if real else x)
+        loss = loss_of_D(lost, kept) if real else loss_of_D(kept, lost)
+        opt_D.zero_grad()
+        loss.backward()
+        opt_D.step()
 
     return wrong_step
 
@@ -199,6 +208,8 @@ def step_by_another(G: Any, D: Any, opt_D: Any, x: Tensor, z: Tensor) -> None:
 
 NO_GRAD = "Only G(z) belongs under no_grad; the loss of D needs gradients."
 LOGARITHM = "You took the logit for a probability: D(x) may be negative. Take softplus(-D(x)) and softplus(D(fake))."
+ONE_SIGN = "The sign of one half is wrong. Add softplus(-D(x)).mean() and softplus(D(fake)).mean()."
+ONE_SUM = "One half is a sum over the images, the other a mean. Take means of both halves."
 SMOOTHING = "The labels are smoothed, here {a:g} for real and {b:g} for fake. The lesson takes 1 and 0."
 
 
@@ -220,6 +231,14 @@ DISCRIMINATOR_STEP = Exercise(
         (without_gradients, NO_GRAD),
         (step_with(lambda r, f: softplus(-r).mean()), "Only the real half of the loss is there. Add the one of fakes."),
         (step_with(lambda r, f: softplus(f).mean()), "Only the fake half of the loss is there. Add the real one."),
+        (step_with(lambda r, f: softplus(-r).mean() - softplus(f).mean()), ONE_SIGN),
+        (step_with(lambda r, f: softplus(f).mean() - softplus(-r).mean()), ONE_SIGN),
+        (
+            step_with(lambda r, f: softplus(r).mean() + softplus(f).mean()),
+            "D learns to call all fake: softplus(-D(x)).",
+        ),
+        (step_with(lambda r, f: softplus(-r).sum() + softplus(f).mean()), ONE_SUM),
+        (step_with(lambda r, f: softplus(-r).mean() + softplus(f).sum()), ONE_SUM),
         (step_with(lambda r, f: softplus(-f).mean()), "This is the loss of G. D has a half on real images too."),
         (step_with(lambda r, f: loss_of_D(r, r)), "Both halves look at the real images. The second one takes D(fake)."),
         (step_with(lambda r, f: loss_of_D(f, f)), "Both halves look at the fakes. The first one takes D(x)."),
@@ -246,6 +265,7 @@ DISCRIMINATOR_STEP = Exercise(
         "D frozen": "D still has requires_grad False after your step, so it cannot learn. Leave it True.",
         "G resting": "G is in eval mode after your step, and it was in train mode. Leave out G.eval().",
         "D resting": "D is in eval mode after your step, and it was in train mode. Leave out D.eval().",
+        "D": "D {got}. Call opt_D.zero_grad(), loss.backward() and opt_D.step(), in this order.",
         "steps": "D moved by {got}. Add both halves of the loss, and let opt_D step once.",
         "gradient": "D moved, but not against the gradient of L_D. Compare your loss with the formula of L_D.",
         "not finite": "D moved to NaN or infinity. A logit may be any number, also 0 or below.",
@@ -289,10 +309,15 @@ def shared(*networks: nn.Module) -> bool:
     return len(set(held)) < len(held)
 
 
+def placed(t: Tensor, net: nn.Module) -> Tensor:
+    like = next(net.parameters(), t)
+    return t.to(like.device, like.dtype)
+
+
 @torch.no_grad()
 def takes(net: nn.Module, t: Tensor) -> bool:
     try:
-        return isinstance(net.eval()(t.to(next(net.parameters(), t).device)), Tensor)  # lazy layers get sizes here
+        return isinstance(net.eval()(placed(t, net)), Tensor)  # lazy layers get sizes here
     except (RuntimeError, ValueError):
         return False
 
@@ -308,29 +333,34 @@ def anatomy(net: nn.Module, t: Tensor) -> Iterator[tuple[str, Any]]:
         calls.append((layer, args[0].flatten(1).cpu(), y.flatten(1).cpu().clone()))  # an activation may write into y
         return y
 
-    t = t.to(next(net.parameters(), t).device)
+    t = placed(t, net)
     yield "shape", str(tuple(net.eval()(t).shape))
     with ExitStack() as hooks:
         for layer in net.modules():
             if getattr(getattr(layer, "weight", None), "ndim", 0) >= 2:
                 hooks.enter_context(layer.register_forward_hook(note))
-        y, again, _ = net(t), net(t), net.train()(t)
+        y, again, trained = net(t), net(t), net.train()(t)
     n = len(calls) // 3
     yield "weights", "some" if n else "none"
     if not n:
         return
     resting, training_ = calls[:n], calls[2 * n :]
-    last = resting[-1][2]
-    tails = {"nothing": last, "tanh": last.tanh(), "sigmoid": last.sigmoid()}
-    fitting = (name for name, tail in tails.items() if torch.allclose(y.cpu().reshape(tail.shape), tail, atol=1e-4))
-    yield "tail", next(fitting, "something else")
+    yield "tail", tail(resting[-1][2], y)
     yield "rests", torch.equal(y, again)
+    yield "tail in training", tail(training_[-1][2], trained)
     yield "first input", "as given" if torch.equal(resting[0][1], training_[0][1]) else "changed"
     yield "hidden layers", len({id(layer) for layer, _, _ in resting}) - 1
     yield "widths", "-".join(str(width) for width in [resting[0][1].shape[1], *(h.shape[1] for _, _, h in resting)])
     yield "activations", ", ".join(activation(h, a) for (_, _, h), (_, a, _) in pairwise(resting))
     yield "in training", ", ".join(dropout(h, a) for (_, _, h), (_, a, _) in pairwise(training_))
     yield "parameters", models.count_parameters(net)
+
+
+def tail(last: Tensor, y: Tensor) -> str:
+    """What made the output ``y`` of the last layer's."""
+    tails = {"nothing": last, "tanh": last.tanh(), "sigmoid": last.sigmoid()}
+    y = y.cpu().reshape(last.shape)
+    return next((name for name, values in tails.items() if torch.allclose(y, values, atol=1e-4)), "something else")
 
 
 def activation(h: Tensor, a: Tensor) -> str:
@@ -376,6 +406,8 @@ PAIR = {
     "D tail": "D ends in {got} after its last linear layer. Leave it out: a logit may be any number.",
     "G rests": "In eval mode G gives two answers to one z. F.dropout needs training=self.training.",
     "D rests": "In eval mode D gives two answers to one image. F.dropout needs training=self.training.",
+    "G tail in training": "While G trains, something else changes its images at the end. Dropout comes earlier.",
+    "D tail in training": "While D trains, something changes its logits at the end. Dropout comes earlier.",
     "G first input": "While G trains, something changes z before its first layer.",
     "D first input": "While D trains, something changes the images before its first layer. Dropout comes later.",
 }
@@ -539,10 +571,14 @@ def gans_of_sizes(answer: Any, inputs: Plain) -> Iterator[tuple[str, Any]]:
     yield "learns", len(gans)
 
 
-def gan_of(of_G: int, of_latent: int) -> GAN:
+def gan_of(of_G: int, of_latent: int, order: str = "G D opt_G opt_D latent") -> GAN:
     G, D = models.textbook_pair(of_G)
     opt_G, opt_D = (torch.optim.Adam(net.parameters()) for net in (G, D))
-    return GAN(G, D, opt_G, opt_D, models.NormalLatent(of_latent))
+    parts: dict[str, Any] = {"G": G, "D": D, "opt_G": opt_G, "opt_D": opt_D, "latent": models.NormalLatent(of_latent)}
+    return GAN(*(parts[name] for name in order.split()))
+
+
+SWAPPED = "Networks or optimizers are swapped. Write GAN(G, D, opt_G, opt_D, latent), where opt_G has G.parameters()."
 
 
 NOISE_SIZE = Exercise(
@@ -558,9 +594,13 @@ NOISE_SIZE = Exercise(
         "dtype": "The latent draws z of dtype {got}. Give both one dtype: models.NormalLatent draws float32.",
         "latent_dim": "{got} follows latent_dim, and both must.",
         "networks": "Two calls share parameters: one GAN would train the other. Build both networks in the function.",
+        "learns": "A step on images of the lesson's shape is not possible with one of the GANs.",
         "shape": "The samples have the shapes {got}, and they must have {expected}.",
     },
     mistakes=[
+        (lambda latent_dim: gan_of(latent_dim, latent_dim, "D G opt_G opt_D latent"), SWAPPED),
+        (lambda latent_dim: gan_of(latent_dim, latent_dim, "G D opt_D opt_G latent"), SWAPPED),
+        (lambda latent_dim: gan_of(latent_dim, latent_dim, "G opt_G D opt_D latent"), SWAPPED),
         (lambda latent_dim: gan_of(128, 128), "Neither the latent nor G uses latent_dim. Give it to both."),
         (
             lambda latent_dim: gan_of(128, latent_dim),

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 LESSON = "02_minimax_value_function.ipynb"
 
 GAMES = "Both orders give 2 in game A, but 1 and −1 in game B, where taking turns goes round"

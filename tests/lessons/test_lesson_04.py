@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.data]
+
 LESSON = "04_mnist_gan.ipynb"
 OWN_PLAYER = "Each update moved its own player alone, and the loss of D did not reach G"
 SAME = "After 50 steps the package has the weights of our own loop, bit for bit"

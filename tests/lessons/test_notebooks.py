@@ -320,6 +320,7 @@ def strict(tmp_path_factory):
     return {name: outcome for outcome, name in re.findall(r"^([A-Z]+) .*?(\w+)\.ipynb::", run.stdout, re.MULTILINE)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "outcome"), [("masked", "PASSED"), ("changed", "FAILED"), ("false", "FAILED")])
 def test_the_strict_run_of_the_lessons_can_fail(strict, name, outcome):
     assert strict[name] == outcome
