@@ -29,7 +29,8 @@ STYLE: dict[str, dict[str, Any]] = {
 # Recipes that are compared get three more colours, which differ in brightness too.
 SERIES = (("#ffa90e", "v"), ("#94a4a2", "D"), ("#bd1f01", "P"))
 LINES = ("-", "--", "-.")
-FIXED_POINT: dict[str, Any] = {"color": "#333333", "linestyle": ":", "linewidth": 1.2}
+NEUTRAL = "#767676"  # a grey with a contrast of 4.5 to white paper, and to black under a dark style
+FIXED_POINT: dict[str, Any] = {"color": NEUTRAL, "linestyle": ":", "linewidth": 1.2}
 GAP = 1  # pixels between two images
 GREY, PAPER = 200, 255  # of the gap and of an empty place
 
@@ -106,7 +107,8 @@ def progress(grids: Sequence["Images"], steps: Sequence[int], ax: Axes | None = 
     height, width = blocks.shape[1:]
     for k, step in enumerate(steps):
         x, y = space + (k % columns) * (width + space), space + (k // columns) * (height + space)
-        ax.text(x + width / 2, y + label - 5, f"step {step:,}", ha="center", va="bottom", fontsize=10)
+        # black also under a dark style: the sheet is white
+        ax.text(x + width / 2, y + label - 5, f"step {step:,}", ha="center", va="bottom", fontsize=10, color="black")
     return ax
 
 
@@ -186,8 +188,8 @@ def quality(
                 ax.fill_between(x, list(map(min, values)), list(map(max, values)), color=color, alpha=0.2, linewidth=0)
                 look["label"] = name
             ax.plot(x, y, **look)
-    ax.plot([], [], color="#333333", label="averaged weights")
-    ax.plot([], [], color="#333333", linestyle="--", label="raw weights")
+    ax.plot([], [], color=NEUTRAL, label="averaged weights")
+    ax.plot([], [], color=NEUTRAL, linestyle="--", label="raw weights")
     handles, n = ax.get_legend_handles_labels()[0], len(recipes)
     by_column = [handle for pair in zip_longest(handles[:n], handles[n:]) for handle in pair if handle]
     ax.set(xscale="log", yscale="log", xlabel="CPU seconds of training", ylabel=metric)

@@ -20,13 +20,19 @@ from .claims import say
 from .plots import tile
 
 ENLARGE = 3  # screen pixels for one pixel of an image
+STILL = "A still picture. Run this cell for the sliders or the training."
+# JupyterLab: the still picture hides beside a live widget, and the error of a lost widget hides beside the picture.
+HIDE = """<style>
+.jp-OutputArea-child:has(.ganlib-live) + .jp-OutputArea-child:has(.ganlib-still),
+.jp-OutputArea-child:has(+ .jp-OutputArea-child .ganlib-still):not(:has(.ganlib-live)) {display: none}
+</style>"""
 
 
 def show(thing: Figure | ipywidgets.DOMWidget, caption: str, *, first_frame: bytes | None = None) -> None:
     """Display a figure or a widget once, and print the sentence that says what is seen.
 
     `caption`: one sentence made from the data. `first_frame`: the PNG of a widget's first state, shown
-    where there is no kernel. The figure is closed. Raises ValueError for a caption without a full stop and
+    where the widget does not live. The figure is closed. Raises ValueError for a caption without a full stop and
     a widget without first frame, TypeError for other things. Used by every lesson.
     """
     if not isinstance(caption, str) or not caption.endswith(".") or "\n" in caption:
@@ -34,37 +40,46 @@ def show(thing: Figure | ipywidgets.DOMWidget, caption: str, *, first_frame: byt
             f"caption must be one sentence that ends with a full stop, got {caption!r}: "
             "say in words what the picture shows, with its numbers"
         )
-    # One bundle: the viewer takes the richest form it can, and strict comparisons see the sentence alone.
-    bundle: dict[str, Any] = {"text/plain": caption}
     if isinstance(thing, Figure):
         if first_frame is not None:
             raise ValueError("first_frame is for widgets, got one with a figure: leave it out")
-        drawn, small = io.BytesIO(), io.BytesIO()
-        thing.savefig(drawn, dpi=90, bbox_inches="tight")
-        plt.close(thing)  # the notebook would draw an open figure a second time
-        # A grey picture needs one channel, and a third of the bytes. Matplotlib's version leaves the file, so that an
-        # unchanged figure stays an unchanged file.
-        picture = Image.open(drawn).convert("RGB")
-        red, green, blue = picture.split()
-        (red if red.tobytes() == green.tobytes() == blue.tobytes() else picture).save(small, "PNG", optimize=True)
-        first_frame = small.getvalue()
+        picture = _drawn(thing)
     elif isinstance(thing, ipywidgets.DOMWidget):
         if first_frame is None:
             raise ValueError("first_frame must be the PNG of the first state, got None: pass view.png")
-        bundle["application/vnd.jupyter.widget-view+json"] = {
-            "version_major": 2,
-            "version_minor": 0,
-            "model_id": thing.model_id,
-        }
+        picture = first_frame
     else:
         raise TypeError(
             f"thing must be a matplotlib Figure or a widget, got {type(thing).__name__}: "
             "pass ax.figure for an axes and view.box for a view"
         )
-    bundle["image/png"] = base64.b64encode(first_frame).decode()
-    if get_ipython() is not None:  # in a plain program only the sentence is of use
-        display(bundle, raw=True, metadata={"image/png": {"alt": caption}})
+    # The viewer takes the richest form of a bundle that it can, and strict comparisons see the sentence alone.
+    still = {"text/plain": caption, "image/png": base64.b64encode(picture).decode()}
+    # A plain program prints the sentence alone, and so does IPython in a terminal, which shows text/plain as well.
+    if get_ipython() is not None and type(get_ipython()).__name__ != "TerminalInteractiveShell":
+        if isinstance(thing, ipywidgets.DOMWidget):
+            # In an output of its own: a notebook that is opened again shows an error in the place of a lost widget, and
+            # never the picture beside it in one bundle. While the widget lives, its style hides the picture.
+            thing.add_class("ganlib-live")
+            view = {"version_major": 2, "version_minor": 0, "model_id": thing.model_id}
+            display({"text/plain": caption, "application/vnd.jupyter.widget-view+json": view}, raw=True, metadata={})
+            alt = html.escape(caption, quote=True)
+            image = f'<img alt="{alt}" src="data:image/png;base64,{still["image/png"]}">'
+            still["text/html"] = f'{HIDE}<div class="ganlib-still">{image}<br><small>{STILL}</small></div>'
+        display(still, raw=True, metadata={"image/png": {"alt": caption}})
     say(caption)
+
+
+def _drawn(figure: Figure) -> bytes:
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, dpi=90, bbox_inches="tight")
+    plt.close(figure)  # the notebook would draw an open figure a second time
+    # A grey picture needs one channel, and a third of the bytes. Matplotlib's version leaves the file, so that an
+    # unchanged figure stays an unchanged file.
+    picture = Image.open(drawn).convert("RGB")
+    red, green, blue = picture.split()
+    (red if red.tobytes() == green.tobytes() == blue.tobytes() else picture).save(small, "PNG", optimize=True)
+    return small.getvalue()
 
 
 class View:

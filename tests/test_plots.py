@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 from ganlib import plots
 
@@ -384,3 +384,30 @@ def test_curves_refuse_a_fourth_new_name():
     with pytest.raises(ValueError, match="named must hold at most 3 new curves, got a, b, c, d: draw two figures"):
         plots.curves(X, hills("p", "a", "b", "c", "d"))
     assert plt.get_fignums() == figures
+
+
+def contrast(color, ground):
+    """The contrast of two colours as WCAG 2 defines it: 1 for equal ones, 21 for black and white."""
+    lights = []
+    for c in (color, ground):
+        linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in to_rgb(c)]
+        lights.append(0.05 + np.dot(linear, (0.2126, 0.7152, 0.0722)))
+    return max(lights) / min(lights)
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_lines_and_words_are_seen_under_a_dark_style_too(style):
+    x = np.linspace(-1, 1, 9)
+    with plt.style.context(style):
+        axes = [
+            plots.losses(records(history())),
+            plots.probabilities(records(history())),
+            plots.curves(x, {name: x + k for k, name in enumerate(plots.ROLES)}),
+        ]
+        for ax in axes:
+            whole = [line.get_color() for line in ax.lines if line.get_alpha() is None]
+            words = [text.get_color() for text in [*ax.texts, *ax.get_legend().get_texts(), ax.xaxis.label]]
+            assert len(whole) >= 3
+            assert min(contrast(color, ax.get_facecolor()) for color in whole + words) >= 3
+        sheet = plots.progress([images(9)] * 2, [0, 100])
+        assert all(contrast(text.get_color(), "white") >= 3 for text in sheet.texts)  # they stand on the white sheet

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -83,20 +85,46 @@ def test_a_grey_figure_is_stored_in_one_channel(displayed):
     assert Image.open(io.BytesIO(base64.b64decode(displayed[0][0]["image/png"]))).mode == "L"
 
 
-def test_a_widget_is_shown_with_a_picture_for_viewers_without_a_kernel(displayed, capsys):
+def test_a_widget_is_followed_by_a_still_picture_of_its_own(displayed, capsys):
+    view = live_grid(images(), "step 0")
+    caption = 'Nine "fakes" & one < 1.'
+    show(view.box, caption, first_frame=view.png)
+    (live, _, _), (still, _, metadata) = displayed
+    assert live == {
+        "text/plain": caption,
+        "application/vnd.jupyter.widget-view+json": {
+            "version_major": 2,
+            "version_minor": 0,
+            "model_id": view.box.model_id,
+        },
+    }
+    assert still.keys() == {"text/plain", "text/html", "image/png"}
+    assert base64.b64decode(still["image/png"]) == view.png
+    assert metadata == {"image/png": {"alt": caption}}
+    assert f"data:image/png;base64,{still['image/png']}" in still["text/html"]
+    assert 'alt="Nine &quot;fakes&quot; &amp; one &lt; 1."' in still["text/html"]
+    assert capsys.readouterr().out == caption + "\n"
+
+
+def test_the_still_picture_hides_beside_a_live_widget_alone(displayed):
     view = live_grid(images(), "step 0")
     show(view.box, CAPTION, first_frame=view.png)
-    [(bundle, raw, metadata)] = displayed
-    assert raw
-    assert metadata == {"image/png": {"alt": CAPTION}}
-    assert bundle["text/plain"] == CAPTION
-    assert bundle["application/vnd.jupyter.widget-view+json"] == {
-        "version_major": 2,
-        "version_minor": 0,
-        "model_id": view.box.model_id,
-    }
-    assert base64.b64decode(bundle["image/png"]) == view.png
-    assert capsys.readouterr().out == CAPTION + "\n"
+    html = displayed[-1][0]["text/html"]
+    assert "ganlib-live" in view.box._dom_classes
+    assert '<div class="ganlib-still">' in html
+    child = ".jp-OutputArea-child"
+    assert f"{child}:has(.ganlib-live) + {child}:has(.ganlib-still)" in html
+    assert f"{child}:has(+ {child} .ganlib-still):not(:has(.ganlib-live))" in html
+
+
+def test_ipython_in_a_terminal_prints_the_sentence_once():
+    program = (
+        "import matplotlib; matplotlib.use('Agg')\nimport matplotlib.pyplot as plt\nfrom ganlib.show import show\n"
+        f"show(plt.subplots()[0], {CAPTION!r})"
+    )
+    command = [sys.executable, "-m", "IPython", "--no-banner", "--quick", "-c", program]
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    assert ran.stdout.count(CAPTION) == 1
 
 
 def test_a_plain_program_prints_the_sentence_alone(capsys):
