@@ -1,14 +1,16 @@
 """The generative adversarial network as an object: two networks, two optimizers, and the step of Algorithm 1."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from .images import check_images
+from . import checkup
 from .losses import LOSSES, r1_penalty
 
 Latent = Callable[[int, torch.Generator], Tensor]
@@ -46,33 +48,28 @@ class GAN:
         average: float | None = None,
         seed: int = 0,
     ) -> None:
-        if loss not in LOSSES:
+        if not isinstance(loss, str) or loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
-        for name, count in (("d_steps", d_steps), ("r1_every", r1_every)):
-            if not isinstance(count, int) or count < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}")
-        if not r1 >= 0:
-            raise ValueError(f"r1 must be 0 (no penalty) or positive, got {r1}")
-        if average is not None and not 0 < average < 1:
-            raise ValueError(f"average must be a decay in (0, 1) such as 0.998, or None, got {average}")
-        if isinstance(list(discriminator.modules())[-1], nn.Sigmoid):
-            raise ValueError(
-                "discriminator must return logits, got a network that ends in Sigmoid: leave it out, losses apply it"
-            )
-        _check_optimizer("opt_G", opt_G, "generator", generator, discriminator)
-        _check_optimizer("opt_D", opt_D, "discriminator", discriminator, generator)
+        d_steps, r1_every = checkup.whole("d_steps", d_steps, 1), checkup.whole("r1_every", r1_every, 1)
+        seed = checkup.whole("seed", seed)
+        if not checkup.is_number(r1) or not 0 <= r1 < math.inf:
+            raise ValueError(f"r1 must be 0 (no penalty) or positive, got {r1!r}")
+        if average is not None and not (checkup.is_number(average) and 0 < average < 1):
+            raise ValueError(f"average must be a decay in (0, 1) such as 0.998, or None, got {average!r}")
+        r1, average = float(r1), None if average is None else float(average)  # numpy's are no plain values to save
+        checkup.check_players(generator, discriminator, opt_G, opt_D)
+        checkup.check_latent(latent)
+        checkup.check_end(discriminator, LOSSES[loss].loss_D)
 
         self.G, self.D = generator, discriminator
         self.opt_G, self.opt_D = opt_G, opt_D
         self.latent = latent
         self.d_steps, self.r1, self.r1_every = d_steps, r1, r1_every
-        self.averaged_G: AveragedModel | None = None
-        if average is not None:
-            self.averaged_G = AveragedModel(generator, multi_avg_fn=_running_mean(average)).requires_grad_(False).eval()
+        self.device = next(generator.parameters()).device
+        self.averaged_G = None if average is None else _average_of(generator, average, self.device)
         self.pair = LOSSES[loss]
         self._compares = self.pair.compares
         self.steps_done = 0
-        self.device = next(generator.parameters()).device
         self._random_state = torch.Generator(self.device).manual_seed(seed).get_state()
         #: what a saved state must agree with before it is loaded
         self.settings: dict[str, Any] = {
@@ -96,21 +93,25 @@ class GAN:
         A minibatch is a tuple of x (n, ...) and any conditions y. Returns detached scalars: ``loss_D`` (the last D
         update's, without penalty; 1.386 at the fixed point), ``loss_G`` (0.693 there), ``real_prob`` and
         ``fake_prob`` (the mean of D's answers to both in the last D update), or ``real_score`` and ``fake_score``
-        where D gives scores. Raises ValueError in the first step for data that cannot train. Goodfellow et al. 2014,
-        Algorithm 1. Lesson 03.
+        where D gives scores. Raises ValueError or TypeError for data and networks that cannot train: their ranges are
+        looked at in the first step alone. Goodfellow et al. 2014, Algorithm 1. Lesson 03.
         """
+        if self.steps_done == 0:
+            checkup.check_batches(batches)
         self.G.train(), self.D.train()
-        with own_random_state(self._random_state, self.device) as rng:
-            for k, (x, *y) in enumerate([next(batches) for _ in range(self.d_steps)]):
+        # A cell may have left gradients off; inference_mode(False) turns them on.
+        with torch.inference_mode(False), own_random_state(self._random_state, self.device) as rng:
+            minibatches = [checkup.unpacked(next(batches)) for _ in range(self.d_steps)]
+            for k, (x, *y) in enumerate(minibatches):
                 z = self.latent(len(x), rng)
                 if self.steps_done == 0:
                     self._check_first(x, z, *y)
                 due = (self.steps_done * self.d_steps + k) % self.r1_every == 0
                 r1 = self.r1_every * self.r1 if due else 0.0
                 with frozen_statistics(self.G):
-                    loss_D, real_logits, fake_logits = self.update_D(x, z, *y, r1=r1)
+                    loss_D, real_logits, fake_logits = self._or_say_why(self.update_D, x, z, *y, r1=r1)
             with frozen_statistics(self.D):
-                loss_G = self.update_G(x, self.latent(len(x), rng), *y)
+                loss_G = self._or_say_why(self.update_G, x, self.latent(len(x), rng), *y)
             if self.averaged_G is not None:
                 self.averaged_G.update_parameters(self.G)
         self.steps_done += 1
@@ -142,7 +143,7 @@ class GAN:
         """
         loss_G = self.generator_loss(x, self.G(z, *y), *y)
         self.opt_G.zero_grad()
-        loss_G.backward(inputs=list(self.G.parameters()))
+        loss_G.backward(inputs=[p for p in self.G.parameters() if p.requires_grad])
         self.opt_G.step()
         return loss_G.detach()
 
@@ -161,37 +162,70 @@ class GAN:
 
     def sample(self, n: int, *y: Tensor, seed: int, averaged: bool = True) -> Tensor:
         """Return n samples (n, ...) made from the noise of ``seed``, without a trace on the training. Lesson 04."""
+        n, seed = checkup.whole("n", n, 0), checkup.whole("seed", seed)
         with own_random_state(torch.Generator(self.device).manual_seed(seed).get_state(), self.device) as rng:
             return self.generate(self.latent(n, rng), *y, averaged=averaged)
 
     @torch.no_grad()
     def generate(self, z: Tensor, *y: Tensor, averaged: bool = True) -> Tensor:
-        """Return the samples (n, ...) that G makes of ``z`` (n, latent_dim).
+        """Return the samples (n, ...) that G makes of ``z`` (n, latent_dim), a tensor or an array.
 
         G runs in eval mode: BatchNorm uses its running statistics, dropout rests; the mode is restored. With
-        ``averaged`` the average of G's weights is used where the model keeps one. Raises ValueError for z of a shape
-        that G cannot take. Lesson 04.
+        ``averaged`` the average of G's weights is used where the model keeps one. Raises ValueError for z or y that G
+        cannot take. Lesson 04.
         """
         G = self.averaged_G if averaged and self.averaged_G is not None else self.G
-        was_training = G.training
+        z, y = self._as_tensor(z, "z"), tuple(self._as_tensor(t, "y") for t in y)
+        modes = [(m, m.training) for m in G.modules()]
         G.eval()
         try:
-            return _through(G, z.to(self.device), *y)
+            return G(z.clone(), *y)
+        except Exception:
+            with own_random_state(self._random_state.clone(), self.device):
+                checkup.explain("generator", self.G, z, *y)
+            raise
         finally:
-            G.train(was_training)
+            for m, mode in modes:
+                m.training = mode
 
-    def _check_first(self, x: Tensor, z: Tensor, *y: Tensor) -> None:
-        _check_batch(x)
+    def _as_tensor(self, value: Any, name: str) -> Tensor:
+        if isinstance(value, Tensor):
+            return value.to(self.device)
+        try:
+            t = torch.as_tensor(value, device=self.device)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(f"{name} must be a tensor or an array of numbers, got {type(value).__name__}") from error
+        return t.to(next(self.G.parameters()).dtype) if t.is_floating_point() else t  # numpy draws float64
+
+    def _check_first(self, x: Tensor, z: Tensor, *y: Any) -> None:
+        """Notice before anybody moves what would fail, or would train in silence to nothing."""
+        for role, net, first in (("generator", self.G, z), ("discriminator", self.D, x)):
+            if not any(isinstance(p, nn.UninitializedParameter) for p in net.parameters()):
+                continue
+            with own_random_state(self._random_state.clone(), self.device):
+                checkup.answer(role, net.eval(), first, *y)  # the first call gives lazy layers their weights
+            net.train()
+            if self.averaged_G is not None and net is self.G:
+                self.averaged_G.module.load_state_dict(net.state_dict())
+        self._look_at(x, z, *y, loss_D=self.pair.loss_D)
+
+    def _or_say_why(self, update: Callable[..., Any], x: Tensor, z: Tensor, *y: Any, **settings: float) -> Any:
+        try:
+            return update(x, z, *y, **settings)
+        except Exception:
+            self._look_at(x, z, *y)  # raises an error that names the cause, where one can be named
+            raise
+
+    def _look_at(self, x: Tensor, z: Tensor, *y: Any, loss_D: Callable[..., Tensor] | None = None) -> None:
+        checkup.check_batch(x, *y)
         with own_random_state(self._random_state.clone(), self.device):  # the training's own numbers are not spent
-            fake = self.generate(z, *y, averaged=False)
-        if fake.shape != x.shape:
-            raise ValueError(
-                f"generator must make samples of the shape of the data, got {tuple(fake.shape)} beside "
-                f"{tuple(x.shape)}: reshape one of them"
-            )
+            checkup.look(self.G, self.D, z, x, *y, loss_D=loss_D)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next step depends on, as tensors and plain values. Lesson 04."""
+        for name, optimizer in (("opt_G", self.opt_G), ("opt_D", self.opt_D)):
+            if not hasattr(optimizer, "state_dict"):
+                raise TypeError(f"{name} must have a state_dict to be saved, got {type(optimizer).__name__}: write one")
         return {
             "G": self.G.state_dict(),
             "D": self.D.state_dict(),
@@ -214,64 +248,40 @@ class GAN:
         self.steps_done = state["steps_done"]
 
 
-def _check_optimizer(name: str, optimizer: torch.optim.Optimizer, role: str, own: nn.Module, other: nn.Module) -> None:
-    """One optimizer per player: a shared one would move the opponent too, with its stale momentum."""
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise TypeError(f"{name} must be a torch.optim.Optimizer, got {type(optimizer).__name__}")
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    foreign = len(held & {id(p) for p in other.parameters()})
-    missing = len({id(p) for p in own.parameters() if p.requires_grad} - held)
-    if foreign or missing:
-        raise ValueError(
-            f"{name} must hold the parameters of the {role} and of nobody else, got an optimizer that lacks {missing} "
-            f"of its tensors and holds {foreign} of the other player's: give each player an optimizer of its own"
-        )
-
-
-def _through(generator: nn.Module, z: Tensor, *y: Tensor) -> Tensor:
-    """Call G; torch's own message about two matrices would not name z."""
-    try:
-        return generator(z, *y)
-    except RuntimeError as error:
-        if "shape" not in str(error) and "size" not in str(error):
-            raise
-        shapes = " and y of ".join(str(tuple(t.shape)) for t in (z, *y))
-        raise ValueError(
-            f"z must be of a shape that the generator takes, (n, latent_dim), got z of {shapes} and the error "
-            f"'{error}': build latent and generator with one latent_dim"
-        ) from error
-
-
-def _check_batch(x: Tensor) -> None:
-    """Notice in the first step what would otherwise train in silence to nothing."""
-    if not x.is_floating_point():
-        raise ValueError(
-            f"a minibatch must begin with float samples x (n, ...), got {x.dtype} of shape {tuple(x.shape)}: "
-            "images come first and labels second, Minibatches(images, labels)"
-        )
-    if not x.isfinite().all():
-        raise ValueError("a minibatch must hold finite numbers, got NaN or inf: look at the data before the training")
-    if x.ndim == 4:
-        check_images(x, shape=x.shape[1:])
-
-
 def _describe(network: nn.Module) -> str:
     return f"{' '.join(str(network).split())}, {next(network.parameters()).dtype}"
 
 
 def _settings(name: str, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    return {name: type(optimizer).__name__, **{f"{name}.{key}": value for key, value in optimizer.defaults.items()}}
+    defaults = getattr(optimizer, "defaults", {})  # a wrapper has none
+    return {name: type(optimizer).__name__, **{f"{name}.{key}": value for key, value in defaults.items()}}
 
 
-def _running_mean(largest: float) -> Callable[[Any, Any, Any], None]:
-    """Weigh the past by min(largest, (1 + t) / (10 + t)): the first, poor weights are forgotten soon."""
+def _average_of(generator: nn.Module, largest: float, device: torch.device) -> AveragedModel:
+    try:
+        start = checkup.twin(generator)
+    except Exception as error:
+        raise ValueError(
+            f"average must be None for a generator that cannot be copied, got {largest} and the error '{error}': "
+            "lazy layers can be copied after one call of G(z)"
+        ) from error
+    average = AveragedModel(start, device=device, multi_avg_fn=RunningMean(largest))
+    for p in average.parameters():
+        p.requires_grad = False  # requires_grad_ refuses lazy ones
+    return average.eval()
+
+
+@dataclass(frozen=True)
+class RunningMean:
+    """Weigh the past by min(largest, (1 + t) / (10 + t)): the first, poor weights are forgotten soon. Lesson 04."""
+
+    largest: float
 
     @torch.no_grad()
-    def update(averaged: Any, current: Any, t: Any) -> None:
-        decay = min(largest, (1 + int(t)) / (10 + int(t)))
+    def __call__(self, averaged: Any, current: Any, t: Any) -> None:
+        """Move the tensors ``averaged`` towards ``current``, after ``t`` updates. Lesson 04."""
+        decay = min(self.largest, (1 + int(t)) / (10 + int(t)))
         torch._foreach_lerp_(averaged, current, 1 - decay)
-
-    return update
 
 
 @contextmanager

@@ -29,3 +29,16 @@ def check_images(images: Any, name: str = "images", shape: tuple[int, ...] = IMA
         )
     if low < -1 - SLACK or high > 1 + SLACK:
         raise ValueError(f"{name} must lie in [-1, 1], got {low:.4g} to {high:.4g}: {mend}")
+
+
+def check_not_0_to_1(images: Any, name: str = "images") -> None:
+    """Raise ValueError for ``images``, a tensor or an array of floats in [-1, 1], that look scaled to [0, 1].
+
+    Those are images of which no pixel is negative though some are dark; images without contrast pass. Lesson 04.
+    """
+    low, high = images.min().item(), images.max().item()
+    if 0 <= low < high and low < 0.5:  # brighter images may come from a generator that has collapsed to white
+        raise ValueError(
+            f"{name} must lie in [-1, 1], got {low:.4g} to {high:.4g} with no negative pixel, as images in [0, 1] have "
+            "it: multiply by 2 and subtract 1, or let a generator for [0, 1] end in nn.Sigmoid()"
+        )

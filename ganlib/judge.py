@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from .claims import say
 from .data import Dataset
 from .files import cache_folder, write_whole
-from .images import check_images
+from .images import check_images, check_not_0_to_1
 from .training import Minibatches
 
 STEPS, BATCH_SIZE, LEARNING_RATE = 1400, 128, 2e-3
@@ -53,7 +53,8 @@ class Judge(nn.Module):
     def read(self, images: Tensor) -> Reading:
         """Return features and probabilities of ``images`` (n, 1, 28, 28) in [-1, 1].
 
-        Raises ValueError for images of another shape or range, and when the judge is not trained. Lesson 04.
+        Raises ValueError for images of another shape or range, [0, 1] included, and when the judge is not trained.
+        Lesson 04.
         """
         if not self.unit.isfinite():
             raise ValueError(
@@ -61,6 +62,7 @@ class Judge(nn.Module):
             )
         images = torch.as_tensor(images)
         check_images(images)
+        check_not_0_to_1(images)
         features = torch.cat([self.body(block.to(self.unit.device)) for block in images.split(1000)])
         return Reading(features / self.unit, self.head(features).softmax(1))
 

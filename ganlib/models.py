@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -11,16 +12,31 @@ from torch import Tensor, nn
 from .images import IMAGE_SHAPE
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, Integral) and int(value) >= 1
+
+
+def _whole(name: str, value: Any) -> int:
+    if not _is_count(value):
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return int(value)
+
+
 @dataclass(frozen=True)
 class NormalLatent:
     """Draw z from N(0, I): calling it with n and a random generator gives a tensor (n, latent_dim) on its device.
 
-    With ``copies`` it is (n, copies, latent_dim), noise of its own for each copy of a network. Lesson 03.
+    With ``copies`` it is (n, copies, latent_dim), noise of its own for each copy of a network. Raises ValueError for
+    sizes that are no whole numbers of at least 1. Lesson 03.
     """
 
     latent_dim: int
     dtype: torch.dtype = torch.float32
     copies: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("latent_dim",) if self.copies is None else ("latent_dim", "copies"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
 
     def __call__(self, n: int, rng: torch.Generator) -> Tensor:
         shape = (n, self.latent_dim) if self.copies is None else (n, self.copies, self.latent_dim)
@@ -31,11 +47,14 @@ class NormalLatent:
 class UniformLatent:
     """Draw z uniformly from [-1, 1): calling it with n and a random generator gives (n, latent_dim) on its device.
 
-    Lesson 04.
+    Raises ValueError for a size that is no whole number of at least 1. Lesson 04.
     """
 
     latent_dim: int
     dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "latent_dim", _whole("latent_dim", self.latent_dim))
 
     def __call__(self, n: int, rng: torch.Generator) -> Tensor:
         unit = torch.rand(n, self.latent_dim, generator=rng, device=rng.device, dtype=self.dtype)
@@ -58,12 +77,13 @@ def mlp(
     ``copies`` the network takes x (n, copies, d), and copy k begins with the weights of ``seed`` + k. Raises
     ValueError for other widths or probabilities, and for copies of layers that would mix them. Lesson 03.
     """
-    if len(widths) < 2 or any(not isinstance(w, int) or w < 1 for w in widths):
+    if len(widths) < 2 or not all(map(_is_count, widths)):
         raise ValueError(f"widths must be two or more positive integers (input, hidden ..., output), got {widths}")
+    widths = tuple(map(int, widths))  # numpy's would be among the settings of a saved model
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be a probability in [0, 1), got {dropout}")
     if copies is not None:
-        if not isinstance(copies, int) or copies < 1:
+        if not _is_count(copies):
             raise ValueError(f"copies must be a whole number of at least 1, or None, got {copies!r}")
         make = partial(mlp, *widths, activation=activation, batchnorm=batchnorm, dropout=dropout, dtype=dtype)
         return nn.Sequential(*map(_in_parallel, zip(*(make(seed=seed + k) for k in range(copies)), strict=True)))

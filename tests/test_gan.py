@@ -3,7 +3,10 @@
 import copy
 import itertools
 import math
+import pickle
+import threading
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -712,10 +715,14 @@ def test_an_error_about_conditions_names_their_shape_too():
         gan.sample(4, torch.zeros(7, 2), seed=0)
 
 
-def test_other_errors_of_the_generator_stay_what_they_are():
-    gan = small_gan()
-    with pytest.raises(RuntimeError, match="dtype"):
-        gan.generate(torch.zeros(4, 3, dtype=torch.float64))
+def test_other_errors_of_the_networks_stay_what_they_are():
+    class Broken(nn.Linear):
+        def forward(self, x):
+            raise RuntimeError("my own")
+
+    for G, D in ((Broken(3, 2), small_pair()[1]), (small_pair()[0], Broken(2, 1))):
+        with pytest.raises(RuntimeError, match="^my own$"):
+            GAN(G, D, adam(G), adam(D), models.NormalLatent(3)).step(points())
 
 
 def test_settings_name_a_latent_without_its_address():
@@ -734,3 +741,248 @@ def test_a_stream_that_ends_leaves_d_alone():
     with pytest.raises(StopIteration):
         gan.step(iter([(torch.randn(8, 2),)] * 2))
     assert equal(before, copied(gan.D))
+
+
+# ---- what a step needs, and what it leaves
+
+
+def gan_of(G=None, D=None, latent=None, **settings):
+    """An image GAN of which some parts are given."""
+    g, d = models.textbook_pair(4)
+    G, D = g if G is None else G, d if D is None else D
+    return GAN(G, D, adam(G), adam(D), latent or models.NormalLatent(4), **settings)
+
+
+def images(n=8, seed=0):
+    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def stream(*batch):
+    return itertools.repeat(batch or (images(),))
+
+
+class After(nn.Module):
+    """A network and something done to what it returns."""
+
+    def __init__(self, net, function):
+        super().__init__()
+        self.net, self.function = net, function
+
+    def forward(self, x):
+        return self.function(self.net(x))
+
+
+def test_a_frozen_layer_of_g_stays_and_the_rest_learns():
+    G, D = models.textbook_pair(4)
+    G[0].requires_grad_(False)
+    frozen, moving = G[0].weight.clone(), G[2].weight.clone()
+    opt_G = torch.optim.Adam([p for p in G.parameters() if p.requires_grad])
+    gan = GAN(G, D, opt_G, adam(D), models.NormalLatent(4), average=0.9)
+    gan.step(stream()), gan.step(stream())
+    assert torch.equal(frozen, G[0].weight)
+    assert not torch.equal(moving, G[2].weight)
+
+
+def test_a_step_learns_where_gradients_were_left_off():
+    gan, other = gan_of(), gan_of()
+    with torch.no_grad():
+        gan.step(stream())
+        assert not torch.is_grad_enabled()
+    other.step(stream())
+    assert equal(copied(gan.G), copied(other.G))
+
+
+def test_a_step_learns_under_inference_mode_and_bad_tensors_are_named():
+    gan, other, x = gan_of(), gan_of(), images()
+    with torch.inference_mode():
+        gan.step(iter([(x,)]))
+        made_inside = x * 1
+        pair = models.textbook_pair(4)
+    other.step(iter([(x,)]))
+    assert equal(copied(gan.G), copied(other.G))
+    with pytest.raises(ValueError, match=r"made under torch.inference_mode: make them outside of it, or x.clone\(\)"):
+        gan_of().step(stream(made_inside))
+    with pytest.raises(ValueError, match="generator must have parameters that can learn, .*inference_mode"):
+        gan_of(*pair)
+
+
+def test_default_dtype_and_device_do_not_reach_in():
+    plain, x = gan_of(average=0.9, r1=0.1), images()
+    plain.step(stream(x))
+    nets = models.textbook_pair(4)
+    try:
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
+        gan = gan_of(*nets, average=0.9, r1=0.1)
+        gan.step(stream(x))
+        sample = gan.sample(2, seed=0)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert equal(copied(gan.averaged_G.module), copied(plain.averaged_G.module))
+    assert torch.equal(sample, plain.sample(2, seed=0))
+
+
+def test_numbers_of_numpy_are_settings_like_pythons():
+    gan = gan_of(
+        d_steps=np.int64(2), r1=np.float32(0.5), r1_every=np.int32(3), average=np.float64(0.9), seed=np.int8(4)
+    )
+    same = gan_of(d_steps=2, r1=0.5, r1_every=3, average=0.9, seed=4)
+    assert gan.settings == same.settings
+    assert {type(gan.settings[name]) for name in ("d_steps", "r1_every", "seed")} == {int}
+    assert {type(gan.settings[name]) for name in ("r1", "average")} == {float}
+    gan.step(stream()), same.step(stream())
+    assert torch.equal(gan.sample(np.int64(3), seed=np.int64(1)), same.sample(3, seed=1))
+
+
+def test_a_model_with_an_average_can_be_pickled_and_copied_and_goes_on():
+    gan = gan_of(average=0.9, r1=0.1)
+    gan.step(stream())
+    twins = [pickle.loads(pickle.dumps(gan)), copy.deepcopy(gan)]
+    for one in (gan, *twins):
+        one.step(stream(images(seed=5)))
+    for twin in twins:
+        assert equal(copied(twin.averaged_G), copied(gan.averaged_G))
+        assert equal(copied(twin.D), copied(gan.D))
+
+
+OLD, NEW = nn.utils, nn.utils.parametrizations
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize("norm", [OLD.weight_norm, OLD.spectral_norm, NEW.weight_norm, NEW.spectral_norm])
+def test_networks_with_a_norm_can_be_averaged(norm):
+    G, D = (
+        nn.Sequential(*(norm(m) if isinstance(m, nn.Linear) else m for m in net)) for net in models.textbook_pair(4)
+    )
+    G(torch.randn(2, 4)), D(images())  # the old norms then hold a weight that deepcopy refuses
+    gan = gan_of(G, D, average=0.9, r1=0.1)
+    for _ in range(3):
+        gan.step(stream())
+    for p, q in zip(gan.averaged_G.parameters(), G.parameters(), strict=True):
+        torch.testing.assert_close(p, q, atol=2e-3, rtol=0)
+    assert gan.sample(2, seed=0).isfinite().all()
+
+
+def test_lazy_layers_and_layers_without_use_can_be_averaged():
+    G = nn.Sequential(nn.LazyLinear(9), nn.ReLU(), nn.LazyLinear(784), nn.Tanh(), nn.Unflatten(1, (1, 28, 28)))
+    D = nn.Sequential(nn.Flatten(), nn.LazyLinear(9), nn.ReLU(), nn.LazyLinear(1))
+    G.idle = nn.Identity()
+    gan = gan_of(G, D, average=0.9)
+    gan.step(stream())
+    assert equal(copied(gan.averaged_G.module), copied(gan.G))  # the first average is G itself
+    lazy = nn.Sequential(nn.LazyLinear(9), nn.LazyBatchNorm1d())
+    with pytest.raises(ValueError, match=r"average must be None for a generator that cannot be copied.*call of G\(z\)"):
+        gan_of(lazy, average=0.9)
+
+
+class Held(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net, self.lock = models.textbook_pair(4)[0], threading.Lock()
+
+    def forward(self, z):
+        return self.net(z)
+
+
+def test_a_network_that_cannot_be_copied_trains_and_names_z():
+    gan = gan_of(Held())
+    gan.step(stream())
+    with pytest.raises(ValueError, match=r"got z of \(2, 3\).*one latent_dim, 4 fits"):
+        gan.generate(torch.zeros(2, 3))
+    assert not gan.G.net[0]._forward_hooks
+
+
+def test_bfloat16_and_networks_that_cast():
+    G, D = models.textbook_pair(4, dtype=torch.bfloat16)
+    gan = gan_of(G, D, models.NormalLatent(4, torch.bfloat16), r1=0.1, average=0.9)
+    assert gan.step(stream(images().bfloat16()))["loss_D"].isfinite()
+    with torch.autocast("cpu", torch.bfloat16):
+        gan_of().step(stream())
+    double = models.textbook_pair(4, dtype=torch.float64)[1]
+    gan_of(D=nn.Sequential(After(nn.Identity(), torch.Tensor.double), double)).step(stream())
+
+
+class Wrapper:
+    """All that a step needs of an optimizer."""
+
+    def __init__(self, net):
+        self.inner = torch.optim.SGD(net.parameters(), lr=0.1)
+        self.param_groups = self.inner.param_groups
+
+    def step(self):
+        self.inner.step()
+
+    def zero_grad(self):
+        self.inner.zero_grad()
+
+
+@pytest.mark.parametrize("name", ["SGD", "RMSprop", "AdamW", "NAdam", "Wrapper"])
+def test_any_optimizer_that_steps_will_do(name):
+    make = Wrapper if name == "Wrapper" else lambda net: getattr(torch.optim, name)(net.parameters(), lr=1e-3)
+    G, D = models.textbook_pair(4)
+    before = copied(G)
+    gan = GAN(G, D, make(G), make(D), models.NormalLatent(4))
+    gan.step(stream())
+    assert not equal(before, copied(G))
+    if name == "Wrapper":
+        with pytest.raises(TypeError, match="opt_G must have a state_dict to be saved, got Wrapper"):
+            gan.state_dict()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_networks_train_and_are_looked_at():
+    G, D = models.textbook_pair(4)
+    gan = gan_of(torch.compile(G), torch.compile(D), average=0.9)
+    assert gan.step(stream())["loss_D"].isfinite()
+    with pytest.raises(ValueError, match="ends in Sigmoid"):
+        gan_of(D=torch.compile(After(models.textbook_pair(4)[1], torch.sigmoid))).step(stream())
+
+
+def test_z_may_be_an_array_and_stays_as_it_is():
+    class Normalising(nn.Linear):
+        def forward(self, z):
+            z /= z.norm(dim=1, keepdim=True)
+            return super().forward(z)
+
+    gan, z = gan_of(), torch.randn(3, 4)
+    array = z.double().numpy()
+    assert torch.equal(gan.generate(array), gan.generate(z))
+    assert torch.equal(gan.generate(array.tolist()), gan.generate(z))
+    before = z.clone()
+    gan_of(Normalising(4, 2)).generate(z)
+    assert torch.equal(before, z)
+
+
+@pytest.mark.parametrize(
+    ("z", "error", "words"),
+    [
+        (
+            torch.zeros(4),
+            ValueError,
+            r"z must have shape \(n, ...\), one row .* got z of \(4,\).*: z\[None\] is a batch",
+        ),
+        (torch.zeros(3, 4).double(), ValueError, r"z must have the dtype of the generator, torch.float32, .*float64"),
+        (torch.zeros(3, 5), ValueError, r"z must be of a shape .* got z of \(3, 5\).* one latent_dim, 4 fits"),
+        ("noise", TypeError, "z must be a tensor or an array of numbers, got str"),
+        (None, TypeError, "z must be a tensor or an array of numbers, got NoneType"),
+    ],
+)
+def test_z_of_other_forms_is_named(z, error, words):
+    with pytest.raises(error, match=words):
+        gan_of().generate(z)
+
+
+@pytest.mark.parametrize("n", [-1, 2.5, "4", None])
+def test_the_number_of_samples_is_whole(n):
+    with pytest.raises(ValueError, match="n must be a whole number of at least 0, got"):
+        gan_of().sample(n, seed=0)
+
+
+def test_pictures_leave_the_mode_of_each_layer():
+    G, D = models.better_pair(4)
+    gan = gan_of(G, D)
+    G[1].eval()
+    gan.sample(2, seed=0)
+    assert [k for k, m in enumerate(G) if not m.training] == [1]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganlib import models
-from ganlib.images import IMAGE_SHAPE, check_images
+from ganlib.images import IMAGE_SHAPE, check_images, check_not_0_to_1
 
 
 def grey(n=2, low=-1.0, high=1.0):
@@ -65,6 +65,21 @@ def test_one_number_that_is_not_finite_has_its_own_cause(number):
 def test_another_shape_can_be_asked_for():
     with pytest.raises(ValueError, match=r"must have shape \(n, 3, 8, 8\) .*\.reshape\(-1, 3, 8, 8\)"):
         check_images(grey(), shape=(3, 8, 8))
+
+
+@pytest.mark.parametrize("bad", [grey(2, 0), grey(2, 0, 1 / 255), grey(2, 0.3), grey(2, 0).bfloat16()])
+def test_images_without_a_negative_pixel_are_taken_for_0_to_1(bad):
+    for form in (bad, bad.float().numpy()):
+        with pytest.raises(
+            ValueError, match=r"^fakes must lie in \[-1, 1\], got .* no negative pixel.*: multiply by 2 and"
+        ):
+            check_not_0_to_1(form, "fakes")
+
+
+@pytest.mark.parametrize("good", [grey(), grey(2, -0.01), grey(2, 0.9), grey() * 0, grey() * 0 + 0.2, grey(2, -1, 0)])
+def test_images_with_one_negative_pixel_white_ones_and_those_without_contrast_pass(good):
+    check_not_0_to_1(good)
+    check_not_0_to_1(good.numpy())
 
 
 def test_the_module_stands_alone():

@@ -230,6 +230,10 @@ def test_a_judge_that_is_not_trained_does_not_read():
         (noise(3).expand(-1, 3, -1, -1), r"got \(3, 3, 28, 28\)"),
         (noise(3)[:0], r"n of at least 1, got \(0, 1, 28, 28\)"),
         ((noise(3) + 1) * 127.5, r"images must lie in \[-1, 1\], got .* to 25.*: divide pixels of 0 to 255 by 127.5"),
+        (
+            (noise(3) + 1) / 2,
+            r"images must lie in \[-1, 1\], got .* to .* with no negative pixel, as images in \[0, 1\]",
+        ),
         (noise(3) * 2, r"images must lie in \[-1, 1\], got -\d.* to \d.*"),
         (noise(3).masked_fill(noise(3) > 0.99, float("nan")), "got NaN or infinity: the model .* has diverged"),
     ],

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -80,6 +81,25 @@ def test_seed_alone_decides_the_weights(pair):
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
     c, _ = pair(seed=6)
     assert not torch.equal(a[0].weight, c[0].weight)
+
+
+def test_sizes_of_numpy_are_sizes_like_pythons():
+    net, same = (models.mlp(*map(kind, (2, 3, 1)), copies=kind(2)) for kind in (np.int64, int))
+    assert str(net) == str(same)
+    assert all(map(torch.equal, net.parameters(), same.parameters()))
+    assert "np." not in str(models.mlp(np.int64(2), np.int32(3)))
+    for latent in (models.NormalLatent, models.UniformLatent):
+        assert repr(latent(np.int64(4))) == repr(latent(4))
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, "4", None])
+def test_latents_refuse_sizes_that_are_no_counts(size):
+    for make in (models.NormalLatent, models.UniformLatent):
+        with pytest.raises(ValueError, match="latent_dim must be a whole number of at least 1, got"):
+            make(size)
+    if size is not None:
+        with pytest.raises(ValueError, match="copies must be a whole number of at least 1, got"):
+            models.NormalLatent(2, copies=size)
 
 
 def test_mlp_order_of_layers():

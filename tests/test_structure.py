@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "ganlib"
 # Three storeys: a module may import those below its own, and of its own what is named beside it.
 FIRST = {"losses", "targets", "models", "metrics", "plots", "claims", "files", "tables"}
-SECOND = {"gan": {"losses"}, "training": {"files"}, "checkpoints": {"files"}}
+SECOND = {"gan": {"losses", "checkup"}, "checkup": set(), "training": {"files"}, "checkpoints": {"files"}}
 THIRD = {
     "data": set(),
     "judge": {"data"},

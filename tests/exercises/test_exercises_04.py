@@ -428,8 +428,8 @@ TWINS["04.noise_size"] = {
     "G takes latent_dim": lambda k: gan_of(G_of(k, 9, 784), D_of(), lambda n, rng: torch.randn(n, 100, generator=rng)),
 }
 OTHERS["04.noise_size"] = [
-    (lambda k: gan_of(*models.textbook_pair(k), k), "The latent must be a function that draws z"),
-    (lambda k: gan_of(*models.textbook_pair(k), models.NormalLatent), "The latent must be a function that draws z"),
+    (lambda k: gan_of(*models.textbook_pair(k), k), "latent must be a function that draws z"),
+    (lambda k: gan_of(*models.textbook_pair(k), models.NormalLatent), "latent must be a function that draws z"),
     (lambda k: models.textbook_pair(k), "of type tuple. Return a GAN"),
     (lambda k: print(gan_of(*models.textbook_pair(k), models.NormalLatent(k))), "Your function returns nothing"),
     (lambda k: trained(in_float64(k), torch.zeros(64, 1, 28, 28).double(), 1), "have done 3 steps already"),
@@ -481,7 +481,7 @@ TWINS["04.fashion_mnist"] = {
 OTHERS["04.fashion_mnist"] = [
     (on(lambda x: OTHER_IMAGES), "do not look like the given images"),
     (on(lambda x: -x), "do not look like the given images"),
-    (on(lambda x: (x + 1) / 2), "not near -1. Leave the range alone"),
+    (on(lambda x: (x + 1) / 2), "GAN refused them. Leave the range alone"),
     (on(lambda x: x / 255), "hardly any contrast. Leave the range alone"),
     (on(lambda x: x, lr=1e-5), "The learning rate 1e-05 is too small"),
     (forged, "hardly any contrast"),

@@ -1,0 +1,552 @@
+"""What a GAN looks at: settings, minibatches, the answers of the networks, and the cause of an error."""
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ganlib import checkup, models
+from ganlib.gan import GAN
+from ganlib.losses import LOSSES
+
+
+def adam(net):
+    return torch.optim.Adam(net.parameters(), lr=2e-4)
+
+
+def gan_of(G=None, D=None, latent=None, **settings):
+    g, d = models.textbook_pair(4)
+    G, D = g if G is None else G, d if D is None else D
+    return GAN(G, D, adam(G), adam(D), latent or models.NormalLatent(4), **settings)
+
+
+def noise(n=8, seed=0):
+    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def step(gan, *batch):
+    return gan.step(itertools.repeat(batch or (noise(),)))
+
+
+class After(nn.Module):
+    """A network and something done to what it returns."""
+
+    def __init__(self, net, function):
+        super().__init__()
+        self.net, self.function = net, function
+
+    def forward(self, x):
+        return self.function(self.net(x))
+
+
+class Before(After):
+    """A network and something done before it."""
+
+    def forward(self, x):
+        return self.net(self.function(x))
+
+
+def D_with(function):
+    return After(models.textbook_pair(4)[1], function)
+
+
+def G_with(function):
+    return After(models.mlp(4, 16, 784), lambda x: function(x).reshape(-1, 1, 28, 28))
+
+
+# ---- what the constructor takes
+
+
+def parts():
+    G, D = models.textbook_pair(4)
+    return {"G": G, "D": D, "opt_G": adam(G), "opt_D": adam(D), "latent": models.NormalLatent(4)}
+
+
+class NeedsClosure(torch.optim.SGD):
+    def step(self, closure):
+        return super().step(closure)
+
+
+def older():
+    return adam(models.textbook_pair(4)[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (lambda p: {"G": None}, TypeError, "generator must be a network, an nn.Module, got NoneType"),
+        (lambda p: {"D": nn.Linear}, TypeError, "discriminator must be a network, .* got the class Linear"),
+        (lambda p: {"D": p["opt_G"]}, TypeError, "discriminator must be a network, .* got Adam"),
+        (lambda p: {"G": nn.Identity()}, ValueError, "generator must have parameters that can learn"),
+        (
+            lambda p: {"D": p["D"].requires_grad_(False)},
+            ValueError,
+            "discriminator must have parameters that can learn",
+        ),
+        (lambda p: {"G": p["G"].to("meta")}, ValueError, "generator must have parameters .* device meta"),
+        (lambda p: {"opt_G": None}, TypeError, "opt_G must be a torch.optim.Optimizer, got NoneType: it needs step"),
+        (lambda p: {"opt_D": torch.optim.Adam}, TypeError, "opt_D must be .* got the class Adam"),
+        (
+            lambda p: {"opt_G": torch.optim.LBFGS(p["G"].parameters())},
+            TypeError,
+            r"opt_G must move at a call of step\(\), got LBFGS, whose step needs a closure",
+        ),
+        (
+            lambda p: {"opt_D": NeedsClosure(p["D"].parameters())},
+            TypeError,
+            "opt_D must .* got NeedsClosure, whose step needs",
+        ),
+        (
+            lambda p: {"opt_G": p["opt_D"], "opt_D": p["opt_G"]},
+            ValueError,
+            "opt_G must .* optimizers are swapped, write",
+        ),
+        (lambda p: {"G": p["D"], "D": p["G"]}, ValueError, "opt_G must .*: networks or optimizers are swapped"),
+        (lambda p: {"opt_G": older()}, ValueError, "opt_G must hold .* optimizer of neither player's: build it after"),
+        (lambda p: {"opt_D": older()}, ValueError, "opt_D must hold .* optimizer of neither player's"),
+        (lambda p: {"opt_G": adam(p["G"][0])}, ValueError, "opt_G must hold .* lacks 4 of its tensors: give it all of"),
+        (lambda p: {"latent": 128}, TypeError, r"latent must be a function that draws z, latent\(n, rng\).* got int"),
+        (lambda p: {"latent": models.NormalLatent}, TypeError, "latent must .* got the class NormalLatent"),
+        (lambda p: {"latent": lambda n: n}, TypeError, r"latent must .* got function, which takes \(n\): NormalLatent"),
+        (lambda p: {"latent": torch.randn}, TypeError, "latent must be a function that draws z"),
+        (lambda p: {"latent": None}, TypeError, "latent must .* got NoneType"),
+        (lambda p: {"loss": ["minimax"]}, ValueError, "loss must be one of"),
+        (lambda p: {"seed": 1.5}, ValueError, "seed must be a whole number, got 1.5"),
+        (lambda p: {"d_steps": "2"}, ValueError, "d_steps must be a whole number of at least 1, got '2'"),
+        (lambda p: {"r1": "0.1"}, ValueError, "r1 must be 0 .* got '0.1'"),
+        (lambda p: {"r1": float("nan")}, ValueError, "r1 must be 0 .* got nan"),
+        (lambda p: {"average": "0.9"}, ValueError, "average must be a decay .* got '0.9'"),
+    ],
+)
+def test_the_constructor_refuses_what_cannot_work(change, error, words):
+    given = parts()
+    given |= change(given)
+    args = [given.pop(name) for name in ("G", "D", "opt_G", "opt_D", "latent")]
+    with pytest.raises(error, match=f"^{words}"):
+        GAN(*args, **given)
+
+
+def test_networks_swapped_with_their_optimizers_are_told_in_the_first_step():
+    p = parts()
+    gan = GAN(p["D"], p["G"], p["opt_D"], p["opt_G"], p["latent"])
+    with pytest.raises(ValueError, match="generator must map z to samples, .* networks are swapped"):
+        step(gan)
+
+
+@pytest.mark.parametrize(
+    ("latent", "words"),
+    [
+        (lambda n, rng: np.zeros((n, 4), np.float32), "got type ndarray for n = 8"),
+        (lambda n, rng: torch.zeros(4), r"got \(4,\) for n = 8"),
+    ],
+)
+def test_a_latent_that_draws_something_else_is_named(latent, words):
+    with pytest.raises(TypeError, match=rf"latent must draw a tensor z \(n, latent_dim\), {words}"):
+        step(gan_of(latent=latent))
+
+
+# ---- what D returns
+
+BOUNDED = {
+    "sigmoid": (torch.sigmoid, "Sigmoid"),
+    "written out": (lambda s: 1 / (1 + torch.exp(-s)), "Sigmoid"),
+    "clamp": (lambda s: s.clamp(0, 1), "Sigmoid"),
+    "hardsigmoid": (F.hardsigmoid, "Sigmoid"),
+    "softmax of one": (lambda s: s.softmax(1), "Sigmoid"),
+    "sigmoid, then flattened": (lambda s: s.sigmoid().flatten(), "Sigmoid"),
+    "tanh": (torch.tanh, "Tanh"),
+    "relu": (torch.relu, "ReLU"),
+    "logsigmoid": (F.logsigmoid, "LogSigmoid"),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_a_d_whose_answers_are_bounded_is_refused_in_the_first_step(name):
+    function, end = BOUNDED[name]
+    gan = gan_of(D=D_with(function))
+    before = [p.clone() for p in gan.D.parameters()]
+    with pytest.raises(ValueError, match=f"discriminator must return logits, got a network that ends in {end}"):
+        step(gan)
+    assert all(map(torch.equal, before, gan.D.parameters()))
+
+
+def test_a_sigmoid_that_is_made_first_or_stands_before_flatten_is_found():
+    class Early(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act, self.net = nn.Sigmoid(), models.textbook_pair(4)[1]
+
+        def forward(self, x):
+            return self.act(self.net(x))
+
+    for D in (Early(), nn.Sequential(*models.textbook_pair(4)[1], nn.Sigmoid(), nn.Flatten())):
+        with pytest.raises(ValueError, match="discriminator must return logits"):
+            step(gan_of(D=D))
+    nested = nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(784, 1), nn.Sigmoid()))
+    with pytest.raises(ValueError, match="ends in Sigmoid"):
+        gan_of(D=nested)  # no step is needed
+
+
+class Gate(nn.Module):
+    """A sigmoid inside, made last."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.body, self.logit, self.gate = nn.Linear(784, 9), nn.Linear(9, 1), nn.Linear(9, 1 if last else 9)
+        self.last, self.act = last, nn.Sigmoid()
+
+    def forward(self, x):
+        h = self.body(x.flatten(1))
+        return self.logit(h) * self.act(self.gate(h)) if self.last else self.logit(h * self.act(self.gate(h)))
+
+
+def tiny(D):
+    with torch.no_grad():
+        for p in D.parameters():
+            p.mul_(1e-4)
+        list(D.parameters())[-1].fill_(0.5)  # all first answers lie in [0, 1]
+    return D
+
+
+ALLOWED = {
+    "gate inside": lambda: Gate(last=False),
+    "gate at the end": lambda: Gate(last=True),
+    "answers of shape (n,)": lambda: D_with(lambda s: s.squeeze(1)),
+    "answers of shape (n, 1, 1, 1)": lambda: D_with(lambda s: s[:, :, None, None]),
+    "a map of logits": lambda: nn.Sequential(nn.Conv2d(1, 4, 4, 2), nn.ReLU(), nn.Conv2d(4, 1, 4, 2)),
+    "tiny weights": lambda: tiny(models.textbook_pair(4)[1]),
+    "weights of 0": lambda: D_with(lambda s: s).requires_grad_(True),
+    "tanh inside": lambda: nn.Sequential(nn.Flatten(), models.mlp(784, 9, 9, 1, activation=nn.Tanh)),
+    "10 tanh": lambda: D_with(lambda s: 10 * torch.tanh(s / 10)),
+    "spectral norm, one tanh": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 1), nn.Tanh(), nn.utils.parametrizations.spectral_norm(nn.Linear(1, 1, bias=False))
+    ),
+    "BatchNorm": lambda: nn.Sequential(nn.Flatten(), models.mlp(784, 9, 1, batchnorm=True)),
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_a_d_that_gives_logits_trains(name):
+    D = ALLOWED[name]()
+    if name == "weights of 0":
+        for p in D.parameters():
+            nn.init.zeros_(p)
+    gan = gan_of(D=D)
+    step(gan), step(gan)
+    assert gan.steps_done == 2
+
+
+def test_scores_in_0_to_1_are_a_matter_of_the_loss():
+    """Least squares ask D for 0 and 1: a sigmoid can give them. The hinge loss asks for -1 and 1."""
+    with pytest.warns(UserWarning, match="discriminator should return scores, got .* gradient vanishes"):
+        step(gan_of(D=D_with(torch.sigmoid), loss="least-squares"))
+    with pytest.raises(ValueError, match="discriminator must return logits"):
+        step(gan_of(D=D_with(torch.sigmoid), loss="hinge"))
+    for loss in ("least-squares", "hinge"):
+        step(gan_of(D=D_with(torch.tanh), loss=loss))
+    assert all(pair.loss_D(torch.ones(1, 1), torch.zeros(1, 1)).ndim == 0 for pair in LOSSES.values())
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "words"),
+    [
+        (lambda s: torch.cat([s, -s], 1), ValueError, r"one logit for each sample, .* got \(8, 2\)"),
+        (lambda s: s.mean(), ValueError, r"one logit for each sample, .* got \(\)"),
+        (lambda s: s.mean(0), ValueError, r"one logit for each sample, .* got \(1,\)"),
+        (lambda s: (s, s), TypeError, "one tensor of logits, got type tuple"),
+        (lambda s: {"logits": s}, TypeError, "one tensor of logits, got type dict"),
+        (lambda s: None, TypeError, "one tensor of logits, got type NoneType"),
+    ],
+)
+def test_answers_of_another_form_are_named(function, error, words):
+    with pytest.raises(error, match=f"discriminator must return {words}"):
+        step(gan_of(D=D_with(function)))
+
+
+def test_samples_of_another_form_are_named():
+    with pytest.raises(TypeError, match="generator must return one tensor of samples, got type tuple"):
+        step(gan_of(G=After(models.textbook_pair(4)[0], lambda x: (x, x))))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.add_(torch.randn_like(x)),
+        lambda x: x.data.mul_(0.9),
+        lambda x: x.view(len(x), -1)[:, 0].zero_(),
+        lambda x: torch.relu_(x),
+    ],
+)
+@pytest.mark.parametrize("r1", [0.0, 0.1])
+def test_a_d_that_changes_its_input_is_named_and_the_data_stay(change, r1):
+    x = noise()
+    with pytest.raises(ValueError, match=r"discriminator must leave its arguments .* not x \+= noise"):
+        step(gan_of(D=Before(models.textbook_pair(4)[1], lambda x: (change(x), x)[1]), r1=r1), x)
+    assert torch.equal(x, noise())
+
+
+def test_noise_that_is_added_to_a_copy_is_allowed():
+    step(gan_of(D=Before(models.textbook_pair(4)[1], lambda x: x + torch.randn_like(x)), r1=0.1))
+
+
+def test_the_look_leaves_networks_and_global_generator():
+    gan = gan_of(*models.better_pair(4))
+    x, z, state = noise(), torch.randn(8, 4), [v.clone() for n in (gan.G, gan.D) for v in n.state_dict().values()]
+    gan._look_at(x, z, loss_D=gan.pair.loss_D)  # the outer one puts the global generator back
+    assert all(map(torch.equal, state, [v for n in (gan.G, gan.D) for v in n.state_dict().values()]))
+    before = torch.get_rng_state()
+    step(gan)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+# ---- ranges
+
+
+def scaled(low, high):
+    return low + (high - low) * (noise() + 1) / 2
+
+
+TANH, SIGMOID, LINEAR, RELU = torch.tanh, torch.sigmoid, lambda x: x, torch.relu
+
+
+@pytest.mark.parametrize(
+    ("end", "x", "words"),
+    [
+        (TANH, scaled(0, 1), r"images must lie in \[-1, 1\], .* no negative pixel, .*: multiply by 2 and subtract 1"),
+        (TANH, scaled(0, 1 / 255), r"images must lie in \[-1, 1\], got .* no negative pixel"),
+        (TANH, scaled(0, 255), r"images must lie in \[-1, 1\], got .* to 255: divide"),
+        (LINEAR, scaled(0, 255), r"images must lie in \[-1, 1\], got .* to 255: divide"),
+        (SIGMOID, scaled(-1, 1), "images must lie in the range of the generator, .* never goes below 0: .*Tanh"),
+        (RELU, scaled(-1, 1), "images must lie in the range of the generator"),
+        (SIGMOID, scaled(0, 255), r"images must lie in \[-1, 1\], got .* to 255: divide"),
+    ],
+)
+def test_data_that_the_generator_cannot_match_are_named(end, x, words):
+    with pytest.raises(ValueError, match=words):
+        step(gan_of(G=G_with(end)), x)
+
+
+@pytest.mark.parametrize(
+    ("end", "x"),
+    [
+        (SIGMOID, scaled(0, 1)),
+        (RELU, scaled(0, 1)),
+        (LINEAR, scaled(0, 1)),
+        (LINEAR, scaled(-0.42, 2.82)),
+        (lambda x: 3 * torch.tanh(x), scaled(-3, 3)),
+        (TANH, scaled(-1.0005, 1)),
+        (TANH, scaled(-0.01, 1)),
+        (TANH, torch.zeros(8, 1, 28, 28)),
+        (TANH, torch.ones(8, 1, 28, 28)),
+    ],
+)
+def test_data_that_the_generator_can_match_train(end, x):
+    step(gan_of(G=G_with(end)), x)
+
+
+def test_flat_data_have_any_range():
+    D = models.mlp(2, 8, 1)
+    step(gan_of(G=After(models.mlp(4, 8, 2), torch.tanh), D=D), torch.rand(8, 2))
+
+
+# ---- minibatches
+
+
+@pytest.mark.parametrize(
+    ("batch", "error", "words"),
+    [
+        (noise(), TypeError, r"a minibatch must be a tuple of tensors, \(x,\) or \(x, labels\), got Tensor: use"),
+        ({"image": noise()}, TypeError, "a minibatch must be a tuple of tensors, .* got dict"),
+        ((), TypeError, "a minibatch must be a tuple of tensors, .* got tuple:"),
+        ((noise().numpy(),), TypeError, "a minibatch must be a tuple of tensors, .* got tuple of ndarray"),
+        (((noise(), 1),), TypeError, "a minibatch must be a tuple of tensors, .* got tuple of tuple"),
+        ((noise()[:0],), ValueError, r"a minibatch must hold at least one sample .* got x of \(0, 1, 28, 28\)"),
+        ((torch.tensor(1.0),), ValueError, r"a minibatch must hold at least one sample .* got x of \(\)"),
+        (
+            (((noise() + 1) * 127).byte()[:, 0],),
+            ValueError,
+            r"images must be floats in \[-1, 1\], got torch.uint8 of shape \(8, 28, 28\).* \(x.float\(\) / 127.5 - 1\)",
+        ),
+        ((noise() > 0,), ValueError, r"images must be floats .* got torch.bool .* here 2 \* x.float\(\) - 1"),
+        ((torch.ones(8, 2).long(),), ValueError, r"must begin with float samples .*: x.float\(\) makes them"),
+        ((noise().to(torch.complex64),), ValueError, "must begin with float samples"),
+        (
+            (noise(), torch.arange(8)),
+            ValueError,
+            r"generator must take the conditions y of a minibatch, got z of \(8, 4\) and y of \(8,\).*leave out the",
+        ),
+        ((noise(), ["a"] * 8), ValueError, "generator must take the conditions y .* y of type list"),
+        (
+            (noise().double(),),
+            ValueError,
+            "x must have the dtype of the discriminator, torch.float32, and it has torch.float64",
+        ),
+        ((noise()[:, 0],), ValueError, r"got \(8, 1, 28, 28\) beside \(8, 28, 28\)"),
+    ],
+)
+def test_a_minibatch_of_another_form_is_named(batch, error, words):
+    gan = gan_of()
+    with pytest.raises(error, match=words):
+        gan.step(itertools.repeat(batch))
+    assert gan.steps_done == 0
+
+
+def test_float32_data_beside_float64_networks_are_named():
+    nets = models.textbook_pair(4, dtype=torch.float64)
+    with pytest.raises(ValueError, match="x must have the dtype of the discriminator, torch.float64"):
+        step(gan_of(*nets, models.NormalLatent(4, torch.float64)))
+
+
+@pytest.mark.parametrize("batches", [[(noise(),)], torch.utils.data.DataLoader(noise())])
+def test_batches_must_be_an_iterator(batches):
+    with pytest.raises(TypeError, match=r"batches must be an iterator of tuples, got .*: use Minibatches"):
+        gan_of().step(batches)
+
+
+def test_a_list_is_a_minibatch_too():
+    gan_of().step(iter(torch.utils.data.DataLoader(torch.utils.data.TensorDataset(noise()), batch_size=8)))
+
+
+@pytest.mark.parametrize(
+    ("later", "words"),
+    [
+        (noise(1), "a minibatch must hold two samples or more, since BatchNorm .*drop_last=True"),
+        (noise()[:0], "a minibatch must hold at least one sample"),
+        (noise().double(), "x must have the dtype of the discriminator"),
+    ],
+)
+def test_a_later_minibatch_is_named_as_well(later, words):
+    gan = gan_of(*models.better_pair(4))
+    with pytest.raises(ValueError, match=words):
+        for x in (noise(), noise(), later):
+            gan.step(iter([(x,)]))
+    assert gan.steps_done == 2
+
+
+# ---- z, y, the layers and the data are told apart
+
+
+class Conditional(nn.Module):
+    """Labels through an embedding, or conditions as they are, beside the first argument."""
+
+    def __init__(self, n_in, n_out, classes=10, embed=True, shape=(-1, 1)):
+        super().__init__()
+        self.embed = nn.Embedding(classes, classes) if embed else nn.Identity()
+        self.linear, self.shape = nn.Linear(n_in + classes, n_out), shape
+
+    def forward(self, first, y):
+        return torch.tanh(self.linear(torch.cat([first.flatten(1), self.embed(y)], 1))).reshape(self.shape) * 2
+
+
+def conditional(**settings):
+    G = Conditional(4, 784, shape=(-1, 1, 28, 28), **settings)
+    return G, Conditional(784, 1, **settings)
+
+
+LABELS = torch.arange(8)
+
+
+@pytest.mark.parametrize(
+    ("nets", "latent_dim", "batch", "words"),
+    [
+        (conditional, 4, (noise(),), r"generator must be given what it takes, forward\(first, y\), got z of \(8, 4\)"),
+        (conditional, 4, (noise(), LABELS[:5]), r"y must hold one row for each of the 8 samples, .*: 5 rows came"),
+        (conditional, 4, (noise(), LABELS + 5), r"y must hold labels from 0 to 9, .*: 5 to 12 came"),
+        (conditional, 4, (noise(), LABELS.float()), r"y must hold whole numbers, .*: labels.long\(\)"),
+        (conditional, 9, (noise(), LABELS), r"z must be of a shape .* got z of \(8, 9\).* one latent_dim, 4 fits"),
+        (
+            lambda: conditional(embed=False),
+            4,
+            (noise(), torch.ones(8, 12)),
+            r"z must be of a shape .* one latent_dim, 2 fits; or is y of another width, 10\?",
+        ),
+        (
+            lambda: conditional(embed=False),
+            4,
+            (noise(), LABELS),
+            r"generator must take its arguments, got z of \(8, 4\) and y of \(8,\) .*look at latent_dim, at y",
+        ),
+        (
+            lambda: (conditional()[0], models.textbook_pair(4)[1]),
+            4,
+            (noise(), LABELS),
+            "discriminator must take the conditions y",
+        ),
+        (
+            lambda: (models.textbook_pair(4)[0][:2], models.textbook_pair(4)[1]),
+            4,
+            (noise(),),
+            r"generator must make samples of the shape of the data, got \(8, 256\)",
+        ),
+        (
+            lambda: (nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Linear(8, 784)), models.textbook_pair(4)[1]),
+            4,
+            (noise(),),
+            r"the generator's own layers must fit one another, .* Linear\(in_features=8, .* fed with \(8, 9\)",
+        ),
+        (
+            lambda: (models.textbook_pair(4)[0], nn.Sequential(nn.Flatten(), nn.Linear(784, 9), nn.Linear(8, 1))),
+            4,
+            (noise(),),
+            r"the discriminator's own layers must fit one another, .* fed with \(8, 9\)",
+        ),
+        (
+            lambda: (models.textbook_pair(4)[0], nn.Sequential(nn.Flatten(), nn.Linear(1024, 1))),
+            4,
+            (noise(),),
+            r"discriminator must take samples of the shape of the data, got x of \(8, 1, 28, 28\) .*mend the layers or",
+        ),
+        (
+            lambda: (models.textbook_pair(4)[0], nn.Linear(784, 1)),
+            4,
+            (noise(),),
+            r"discriminator must take samples .*: begin the discriminator with nn.Flatten\(\)",
+        ),
+        (
+            lambda: (models.mlp(4, 784), models.convolutional_pair()[1]),
+            4,
+            (noise().flatten(1),),
+            r"x must have shape \(n, 1, height, width\) .*\.reshape\(-1, 1, 28, 28\)",
+        ),
+        (
+            lambda: (nn.ConvTranspose2d(4, 1, 28), models.textbook_pair(4)[1]),
+            4,
+            (noise(),),
+            r"z must have shape \(n, latent_dim, 1, 1\) for this generator, .*Unflatten\(1, \(latent_dim, 1, 1\)\)",
+        ),
+    ],
+)
+def test_the_cause_of_an_error_is_the_one_that_is_named(nets, latent_dim, batch, words):
+    G, D = nets()
+    with pytest.raises(ValueError, match=words):
+        step(gan_of(G, D, models.NormalLatent(latent_dim)), *batch)
+
+
+def test_conditions_train_and_may_be_arrays_or_lists_when_sampling():
+    gan = gan_of(*conditional())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        step(gan, noise(), LABELS)
+    expected = gan.sample(3, torch.tensor([1, 2, 3]), seed=0)
+    assert torch.equal(gan.sample(3, [1, 2, 3], seed=0), expected)
+    assert torch.equal(gan.sample(3, np.array([1, 2, 3]), seed=0), expected)
+    with pytest.raises(TypeError, match="y must be a tensor or an array of numbers, got str"):
+        gan.sample(3, "123", seed=0)
+
+
+def test_the_reach_is_that_of_the_end_whatever_the_weights_are():
+    net, x = models.mlp(3, 8, 1), torch.randn(9, 3)
+    assert checkup.reach(checkup.twin(After(net, torch.sigmoid)), x) == pytest.approx((0, 1), abs=0.01)
+    assert checkup.reach(checkup.twin(After(net, torch.tanh)), x) == pytest.approx((-1, 1), abs=0.01)
+    low, high = checkup.reach(checkup.twin(net), x)
+    assert low < -1
+    assert high > 1
+
+
+def test_another_device_is_named():
+    with pytest.raises(ValueError, match=r"z must lie on the device of the generator, meta, .*\.to\(device\)"):
+        checkup.explain("generator", nn.Linear(4, 2, device="meta"), torch.zeros(3, 4))
