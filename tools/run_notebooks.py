@@ -43,7 +43,7 @@ METADATA = {
     },
 }
 LOADS_MNIST = re.compile(r"\bdata\.load\(|\bfrom ganlib\.data import\b")
-BAR = re.compile(r" *0%\|")
+BAR = re.compile(r"(?:[^|\n]+: )? *0%\|")  # with or without what it counts
 CLAIM = re.compile(r"^(✓|✗) ([^(\n]*?)(?: \((.*)\))?$", re.MULTILINE)
 
 
