@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from . import files
 from .claims import say
+from .files import ARCHIVES as ARCHIVES
+from .files import FILES as FILES  # the two tables, for who writes or looks at files of his own
 from .files import DataError
 
 
@@ -39,9 +41,10 @@ class Dataset:
 def load(name: str = "mnist") -> Dataset:
     """Load "mnist", "fashion-mnist" or "digits", the stand-in for an MNIST out of reach. Lesson 04.
 
-    The files are taken from $GANLIB_DATA/<name>/, else from the user's cache (or $GANLIB_CACHE), else from
-    the network unless GANLIB_OFFLINE=1. A printed sentence announces the stand-in. Raises ValueError for an
-    unknown name, DataError for a bad file in $GANLIB_DATA or when Fashion-MNIST is out of reach.
+    The files are taken from $GANLIB_DATA, there from <name>/, MNIST/raw/ as torchvision has it, or the folder itself;
+    else from the user's cache (or $GANLIB_CACHE), else from the network unless GANLIB_OFFLINE=1. Printed sentences
+    announce the stand-in, and files that cannot be verified. Raises ValueError for an unknown name, DataError for a
+    bad file in $GANLIB_DATA or when Fashion-MNIST is out of reach.
     """
     if name not in (*files.ARCHIVES, "digits"):
         known = ", ".join(map(repr, (*files.ARCHIVES, "digits")))
@@ -49,16 +52,27 @@ def load(name: str = "mnist") -> Dataset:
     if name == "digits":
         return _load_digits()
     archive = files.ARCHIVES[name]
-    if root := os.environ.get("GANLIB_DATA"):
-        folder = Path(root).expanduser() / name
-        if os.path.isdir(folder):
-            arrays = {stem: files.read_idx(folder, archive, stem) for stem in files.FILES}
+    arrays: dict[str, np.ndarray] = {}
+    verified: list[bool] = []
+    reasons = []
+    for place in files.named_places():
+        folder, reason = files.find_folder(name, place)
+        if folder is not None:
+            for stem in files.FILES:
+                arrays[stem], sure = files.read_idx(folder, archive, stem)
+                verified.append(sure)
+            _say_unverified(archive, folder, arrays, verified)
             return _dataset(archive.title, "from the folder GANLIB_DATA", archive.classes, arrays)
-        say(f"Note: GANLIB_DATA={root} has no folder {name!r} in it; the cache is tried next.")
-    folder, source, arrays = files.cache_folder() / name, "from the cache", {}
+        reasons.append(reason)
+    if reasons:
+        named, looked = os.environ["GANLIB_DATA"], ", ".join(reasons)
+        start = "" if looked.startswith(named) else f"{named}: "  # the paths below may be others than was written
+        say(f"Note: GANLIB_DATA={start}{looked}; the cache is tried next.")
+    folder, source = files.cache_folder() / name, "from the cache"
     for stem in files.FILES:
         with contextlib.suppress(DataError):  # what is missing or damaged is downloaded afresh
-            arrays[stem] = files.read_idx(folder, archive, stem)
+            arrays[stem], sure = files.read_idx(folder, archive, stem)
+            verified.append(sure)
     if len(arrays) < len(files.FILES):
         try:
             host, unwritable = files.download(name, folder, arrays)
@@ -72,7 +86,21 @@ def load(name: str = "mnist") -> Dataset:
         source = f"from {host}"
         if unwritable:
             say(f"Note: the cache {folder} cannot be written ({unwritable}): the next load downloads again.")
+    _say_unverified(archive, folder, arrays, verified)
     return _dataset(archive.title, source, archive.classes, arrays)
+
+
+def _say_unverified(archive: files.Archive, folder: Path, arrays: dict[str, np.ndarray], verified: list[bool]) -> None:
+    if all(verified):
+        return
+    text = (
+        f"Note: {archive.title} in {folder} is unpacked: form and size are right, but no sum of unpacked files is "
+        "known, so it could not be verified."
+    )
+    ink = arrays[next(iter(files.FILES))].mean() / 255
+    if abs(ink - archive.ink) > 0.001:
+        text += f" Its mean ink is {ink:.3f}, that of {archive.title} is {archive.ink:.3f}: is it another data set?"
+    say(text)
 
 
 def _dataset(name: str, source: str, classes: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Dataset:

@@ -1,5 +1,6 @@
 """The generative adversarial network as an object: two networks, two optimizers, and the step of Algorithm 1."""
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,6 +67,7 @@ class GAN:
         self.latent = latent
         self.d_steps, self.r1, self.r1_every = d_steps, r1, r1_every
         self.device = next(generator.parameters()).device
+        _check_device(self.device)
         self.averaged_G = None if average is None else _average_of(generator, average, self.device)
         self.pair = LOSSES[loss]
         self._compares = self.pair.compares
@@ -77,7 +79,8 @@ class GAN:
             "discriminator": _describe(discriminator),
             **_settings("opt_G", opt_G),
             **_settings("opt_D", opt_D),
-            "latent": getattr(latent, "__qualname__", repr(latent)).partition(" at 0x")[0],
+            "latent": getattr(latent, "__qualname__", repr(latent)).partition(" at 0x")[0]
+            + _draws(latent, self.device),
             "loss": loss,
             "d_steps": d_steps,
             "r1": r1,
@@ -254,7 +257,31 @@ def _describe(network: nn.Module) -> str:
 
 def _settings(name: str, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     defaults = getattr(optimizer, "defaults", {})  # a wrapper has none
-    return {name: type(optimizer).__name__, **{f"{name}.{key}": value for key, value in defaults.items()}}
+    of_groups = {
+        f"{name}.group {k}.{key}": value
+        for k, group in enumerate(optimizer.param_groups)
+        for key, value in group.items()
+        if not key.startswith("param") and (key not in defaults or value != defaults[key])
+    }
+    return {name: type(optimizer).__name__, **{f"{name}.{key}": value for key, value in defaults.items()}, **of_groups}
+
+
+def _draws(latent: Latent, device: torch.device) -> str:
+    """The shape and the first numbers of a draw: latents of one name may be two distributions."""
+    try:
+        with own_random_state(torch.Generator(device).manual_seed(0).get_state(), device) as rng:
+            z = copy.deepcopy(latent)(2, rng)
+        return f", draws {tuple(z.shape)}: {' '.join(f'{number:.3f}' for number in z.flatten()[:4].tolist())}"
+    except Exception:  # what cannot be copied or drawn from is found in the first step
+        return ""
+
+
+def _check_device(device: torch.device) -> None:
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(
+            f"generator must lie on the CPU or on a GPU of CUDA, got the device {device}, whose random state cannot be "
+            "kept here: G.cpu() and D.cpu(), before the optimizers are built, train on the CPU"
+        )
 
 
 def _average_of(generator: nn.Module, largest: float, device: torch.device) -> AveragedModel:

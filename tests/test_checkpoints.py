@@ -1,6 +1,10 @@
 """Checkpoints: a run that is saved, killed and resumed is the same run; what is damaged or does not fit is refused."""
 
+import copy
+import io
 import os
+import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +14,10 @@ import pytest
 import torch
 from small_gans import flat, run, same, small, toy
 
-from ganlib import checkpoints
+from ganlib import checkpoints, models
+from ganlib import gan as gan_module
 from ganlib.checkpoints import load, save
+from ganlib.gan import GAN
 
 
 @pytest.mark.parametrize(("build", "dtype"), [(small, torch.float32), (toy, torch.float64)])
@@ -49,13 +55,12 @@ def test_a_checkpoint_cut_off_is_refused_and_the_one_before_is_there(tmp_path):
     run(gan, batches, 20)
     save(path, gan, batches)
     whole = path.read_bytes()
-    for part in (0, 0.01, 0.5, 0.99):
-        path.write_bytes(whole[: int(part * len(whole))])
+    for part in (0, 0.01, 0.5, 0.99, 1 - 1 / len(whole)):
+        path.write_bytes(whole[: round(part * len(whole))])
         other = small()
         before = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in flat(other[0].state_dict()).items()}
-        with pytest.raises(
-            ValueError, match=r"gan\.pt, which is cut off or damaged; the one before .*gan\.pt\.previous"
-        ):
+        what = "an empty file" if part == 0 else "cut off: the end of the file is missing"
+        with pytest.raises(ValueError, match=rf"gan\.pt, which is {what}; the one before .*gan\.pt\.previous"):
             load(path, *other)
         assert same(before, flat(other[0].state_dict()))
     other, stream = small()
@@ -71,8 +76,204 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     for name in ("a.pt", "b.pt"):
         with pytest.raises(ValueError, match="path must name a whole checkpoint"):
             load(tmp_path / name, *small())
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"path must name a checkpoint, got .*none\.pt, which is not there$"):
         load(tmp_path / "none.pt", *small())
+    (tmp_path / "none.pt.previous").touch()
+    with pytest.raises(FileNotFoundError, match=r"which is not there; the one before it is .*none\.pt\.previous$"):
+        load(tmp_path / "none.pt", *small())
+
+
+def saved(state, **how):
+    with io.BytesIO() as file:
+        torch.save(state, file, **how)
+        return file.getvalue()
+
+
+def numpys(**arrays):
+    with io.BytesIO() as file:
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+
+OLD = {"_use_new_zipfile_serialization": False}
+HEADER = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+WHOLE_OBJECT = "a whole Python object, not its state: "
+OTHERS = {
+    "a GAN's state": (lambda gan: saved(gan.state_dict()), r"without its settings: gan.load_state_dict\(torch.load"),
+    "an old one": (
+        lambda gan: saved(gan.state_dict(), **OLD),
+        r"without its settings: gan.load_state_dict\(torch.load",
+    ),
+    "G's state": (lambda gan: saved(gan.G.state_dict()), r"state_dict of G alone: gan.G.load_state_dict\(torch.load"),
+    "D's state": (lambda gan: saved(gan.D.state_dict()), r"state_dict of D alone: gan.D.load_state_dict\(torch.load"),
+    "the average's": (lambda gan: saved(gan.averaged_G.state_dict()), "state_dict of averaged_G alone"),
+    "another network's": (lambda gan: saved(torch.nn.Linear(2, 2).state_dict()), "of a network, with weight, bias"),
+    "an optimizer's": (lambda gan: saved(gan.opt_G.state_dict()), "the state_dict of an optimizer: gan.opt_G.load"),
+    "another training's": (lambda gan: saved({"epoch": 3, "net": {}}), "of another form, with the keys epoch, net:"),
+    "a tensor": (lambda gan: saved(torch.zeros(3)), "a Tensor that torch.save wrote"),
+    "a list": (lambda gan: saved([torch.zeros(3)]), "a list that torch.save wrote"),
+    "a GAN": (lambda gan: saved(gan.G), WHOLE_OBJECT + "torch.load with weights_only=False"),
+    "an old G": (lambda gan: saved(gan.G, **OLD), WHOLE_OBJECT + "torch.load with weights_only=False"),
+    "a pickle": (lambda gan: pickle.dumps(gan.G), WHOLE_OBJECT + "pickle.load"),
+    "a pickled dict": (lambda gan: pickle.dumps({"a": 1}), WHOLE_OBJECT + "pickle.load"),
+    "arrays": (lambda gan: numpys(a=np.zeros(3)), r"a zip archive of something else, with a\.npy in it"),
+    "safetensors": (
+        lambda gan: len(HEADER).to_bytes(8, "little") + HEADER + bytes(4),
+        "a safetensors file, .*load_file",
+    ),
+    "a page": (lambda gan: b"<!DOCTYPE html>", "a web page: usually"),
+    "a pointer": (lambda gan: b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer: .*'git lfs pull'"),
+    "Keras's": (lambda gan: b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file"),
+}
+
+
+@pytest.mark.parametrize("weights_only", [False, True])
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_whole_file_of_another_kind_is_named_and_how_it_is_loaded(kind, weights_only, tmp_path):
+    make, what = OTHERS[kind]
+    path = tmp_path / "gan.pt"
+    path.with_name("gan.pt.previous").touch()
+    gan, batches = small()
+    run(gan, batches, 2)
+    path.write_bytes(make(gan))
+    with pytest.raises(ValueError, match=f"path must name a whole checkpoint, .* which is .*{what}") as error:
+        load(path, *small(), weights_only=weights_only)
+    assert not any(word in str(error.value) for word in ("cut off", "damaged", "previous"))
+
+
+def test_the_remedies_for_states_of_other_kinds_work(tmp_path):
+    gan, batches = small()
+    run(gan, batches, 5)
+    path, other = tmp_path / "other.pt", small()[0]
+    torch.save(gan.state_dict(), path)
+    other.load_state_dict(torch.load(path))
+    assert same(gan.state_dict(), other.state_dict())
+    torch.save(gan.G.state_dict(), path)
+    other = small()[0]
+    other.G.load_state_dict(torch.load(path))
+    assert same(gan.G.state_dict(), other.G.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda raw: raw[:3], "cut off after the first bytes"),
+        (lambda raw: raw[:100] + bytes(3000) + raw[3100:], "damaged"),
+        (lambda raw: saved({"a": torch.zeros(999)}, **OLD)[:-999], "cut off or damaged"),
+        (lambda raw: pickle.dumps(torch.nn.Linear(2, 2))[:300], "cut off or damaged"),
+    ],
+)
+def test_what_is_cut_or_damaged_is_said(make, what, tmp_path):
+    path = tmp_path / "gan.pt"
+    save(path, *small())
+    path.write_bytes(make(path.read_bytes()))
+    with pytest.raises(ValueError, match=f"which is {what}$"):
+        load(path, *small())
+
+
+def test_a_path_that_is_no_file_is_refused(tmp_path):
+    gan, batches = small()
+    for use in (save, load):
+        with pytest.raises(ValueError, match=r"path must name a file, got the folder .*: name a file in it, .*gan\.pt"):
+            use(tmp_path, gan, batches)
+        with pytest.raises(TypeError, match=r"path must name a file, got GAN: it comes first"):
+            use(gan, tmp_path / "gan.pt")
+
+
+def test_a_file_that_cannot_be_opened_says_so_itself(tmp_path, monkeypatch):
+    save(tmp_path / "gan.pt", *small())
+
+    def no_permission(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", no_permission)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        load(tmp_path / "gan.pt", *small())
+
+
+# ---- weights alone
+
+
+def test_weights_alone_are_drawn_from_under_other_settings(tmp_path, capsys):
+    path = tmp_path / "gan.pt"
+    gan, batches = small()
+    run(gan, batches, 30)
+    save(path, gan, batches)
+    other = small(seed=7, lr=1e-4, d_steps=2, r1=0.5)[0]
+    run(other, small()[1], 3)
+    kept = {name: copy.deepcopy(other.state_dict()[name]) for name in ("opt_G", "opt_D", "random_state", "steps_done")}
+    with pytest.raises(ValueError, match=r"To draw only, load\(path, model, weights_only=True\)"):
+        load(path, other)
+    load(path, other, weights_only=True)
+    for name in ("G", "D", "averaged_G"):
+        assert same(other.state_dict()[name], gan.state_dict()[name])
+    assert all(same(other.state_dict()[name], state) for name, state in kept.items())
+    for averaged in (True, False):
+        assert torch.equal(other.sample(9, seed=1, averaged=averaged), gan.sample(9, seed=1, averaged=averaged))
+    run(other, small()[1], 5)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_checkpoint_of_a_gpu_is_drawn_from_on_a_cpu(tmp_path):
+    path = tmp_path / "gan.pt"
+    gan, batches = small()
+    run(gan, batches, 5)
+    save(path, gan, batches)
+    state = torch.load(path)
+    state["settings"]["device"], state["model"]["random_state"] = "cuda", torch.zeros(16, dtype=torch.uint8)
+    torch.save(state, path)
+    with pytest.raises(ValueError, match="device: saved 'cuda', now 'cpu'"):
+        load(path, *small())
+    other = small()[0]
+    load(path, other, weights_only=True)
+    assert torch.equal(other.sample(9, seed=1), gan.sample(9, seed=1))
+
+
+@pytest.mark.parametrize(("of_file", "of_model"), [(None, 0.9), (0.9, None)])
+def test_weights_alone_where_only_one_side_keeps_an_average(of_file, of_model, tmp_path, capsys):
+    path = tmp_path / "gan.pt"
+    gan, batches = small(average=of_file)
+    run(gan, batches, 20)
+    save(path, gan, batches)
+    other = small(seed=7, average=of_model)[0]
+    load(path, other, weights_only=True)
+    assert torch.equal(
+        other.sample(9, seed=1), gan.sample(9, seed=1, averaged=False)
+    )  # never that of the first weights
+    said = "Note: the checkpoint holds an average of G's weights, and this model keeps none: it draws with G itself.\n"
+    assert capsys.readouterr().out == ("" if of_file is None else said)
+
+
+def test_weights_of_other_networks_are_refused(tmp_path):
+    path = tmp_path / "gan.pt"
+    save(path, *small())
+    for other, what in ((toy()[0], "generator: saved"), (wider(), "discriminator: saved")):
+        before = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in flat(other.state_dict()).items()}
+        with pytest.raises(ValueError, match=what) as error:
+            load(path, other, weights_only=True)
+        assert "opt_G" not in str(error.value)
+        assert same(before, flat(other.state_dict()))
+
+
+def wider():
+    G, D = models.mlp(3, 16, 2, batchnorm=True), models.mlp(2, 17, 1, dropout=0.3)
+    return GAN(G, D, torch.optim.Adam(G.parameters()), torch.optim.Adam(D.parameters()), models.NormalLatent(3))
+
+
+def test_minibatches_that_were_forgotten_are_asked_for(tmp_path):
+    path = tmp_path / "gan.pt"
+    save(path, *small())
+    with pytest.raises(ValueError, match=r"The minibatches come third: load\(path, model, batches\)"):
+        load(path, small()[0])
+
+    class Stream:  # a place, and no settings
+        state_dict = staticmethod(lambda: {"row": 3})
+
+    save(path, small()[0], Stream())
+    with pytest.raises(
+        ValueError, match=r"batches must have a load_state_dict, .* got NoneType: load\(path, model, bat"
+    ):
+        load(path, small()[0])
 
 
 def test_saving_that_fails_leaves_the_checkpoint(tmp_path, monkeypatch):
@@ -101,13 +302,101 @@ def test_other_settings_are_refused_with_a_list(tmp_path):
     with pytest.raises(ValueError, match="other settings") as error:
         load(path, *small(lr=1e-4, batch_size=8, data_seed=1, d_steps=2))
     message = str(error.value)
-    assert message.count("saved") == 1 + 5  # the sentence, and opt_G.lr, opt_D.lr, batch_size, data, d_steps
+    assert message.count(": saved ") == 5  # opt_G.lr, opt_D.lr, batch_size, data, d_steps
     assert "opt_G.lr: saved 0.001, now 0.0001" in message
     assert "d_steps: saved 1, now 2" in message
     assert "batches.batch_size: saved 16, now 8" in message
     assert "batches.data" in message
     with pytest.raises(ValueError, match=r"seed: saved 0, now 5"):
         load(path, *small(seed=5))
+
+
+def build(latent=None, **group):
+    G, D = models.mlp(3, 16, 2, seed=0), models.mlp(2, 16, 1, seed=1)
+    opt_G = torch.optim.Adam([{"params": G[0].parameters()}, {"params": G[2:].parameters(), **group}], lr=1e-3)
+    return GAN(G, D, opt_G, torch.optim.Adam(D.parameters(), lr=1e-3), latent or models.NormalLatent(3))
+
+
+class Latent:
+    """One whose repr says nothing of what it draws."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __call__(self, n, rng):
+        return self.scale * torch.randn(n, 3, generator=rng)
+
+
+def test_settings_of_one_parameter_group_are_settings(tmp_path):
+    path = tmp_path / "gan.pt"
+    save(path, build(lr=2e-3))
+    load(path, build(lr=2e-3))
+    with pytest.raises(ValueError, match=r"\n  opt_G.group 1.lr: saved 0.002, now None\n  To draw"):
+        load(path, build())
+    with pytest.raises(ValueError, match=r"opt_G.group 1.betas: saved None, now \(0.5, 0.9\)"):
+        load(path, build(lr=2e-3, betas=(0.5, 0.9)))
+
+
+def test_a_learning_rate_that_a_schedule_has_lowered_goes_on(tmp_path):
+    path, gan, again = tmp_path / "gan.pt", build(), build()
+    gan.opt_G.param_groups[1]["lr"] = 1e-4
+    save(path, gan)
+    load(path, again)
+    assert again.opt_G.param_groups[1]["lr"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Latent(1.0), Latent(2.0)),
+        (lambda n, rng: torch.randn(n, 3, generator=rng), lambda n, rng: torch.rand(n, 3, generator=rng)),
+    ],
+)
+def test_another_latent_of_the_same_name_is_another_setting(one, other, tmp_path):
+    path = tmp_path / "gan.pt"
+    save(path, build(one))
+    load(path, build(one))
+    with pytest.raises(
+        ValueError, match=r"other settings:\n  latent: saved '.*, draws \(2, 3\): .*, now '.*, draws \(2, 3\): "
+    ):
+        load(path, build(other))
+
+
+def test_a_checkpoint_older_than_what_the_latent_draws_is_loaded(tmp_path):
+    path = tmp_path / "gan.pt"
+    gan, batches = small()
+    run(gan, batches, 3)
+    gan.settings["latent"] = gan.settings["latent"].partition(", draws ")[0]
+    save(path, gan, batches)
+    other, stream = small()
+    load(path, other, stream)
+    assert other.steps_done == 3
+    other.settings["latent"] = "UniformLatent(latent_dim=3), draws (2, 3): 0.000"
+    with pytest.raises(ValueError, match="latent: saved"):
+        load(path, other, stream)
+
+
+def test_trying_a_latent_spends_no_random_number_and_moves_no_state():
+    class Counts(Latent):
+        calls = 0
+
+        def __call__(self, n, rng):
+            self.calls += 1
+            return super().__call__(n, rng) + torch.randn(1)  # of the global generator
+
+    latent = Counts(1.0)
+    torch.manual_seed(3)
+    expected = torch.randn(3)
+    torch.manual_seed(3)
+    assert re.search(r"Counts object, draws \(2, 3\): (-?\d\.\d{3} ?){4}$", build(latent).settings["latent"])
+    assert torch.equal(torch.randn(3), expected)
+    assert latent.calls == 0
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu:0"])
+def test_a_device_whose_random_state_cannot_be_kept_is_refused(device):
+    with pytest.raises(ValueError, match=rf"generator must lie on the CPU or .*, got the device {device}, .*G\.cpu"):
+        gan_module._check_device(torch.device(device))
 
 
 def test_a_load_that_fails_half_way_leaves_the_model_as_it_was(tmp_path):
@@ -125,7 +414,8 @@ def test_a_load_that_fails_half_way_leaves_the_model_as_it_was(tmp_path):
 
 def test_what_could_not_be_read_again_is_not_saved(tmp_path):
     gan, batches = small(lr=np.float64(1e-3))
-    with pytest.raises(ValueError, match="settings must be plain Python values.*needs float"):
+    numbers = "settings.opt_G.lr of type float64, settings.opt_D.lr of type float64, model.opt_G.param_groups"
+    with pytest.raises(ValueError, match=f"settings must be plain Python values, got {numbers}.*needs float"):
         save(tmp_path / "gan.pt", gan, batches)
     assert list(tmp_path.iterdir()) == []
 
@@ -137,6 +427,16 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
         gan.D[0].weight[0, 0] = float("nan")
     with pytest.raises(ValueError, match="model must have finite weights to be saved, got NaN or inf at step 3"):
         save(tmp_path / "gan.pt", gan, batches)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fails_while_the_file_is_tried_is_not_taken_for_a_wrong_setting(tmp_path, monkeypatch):
+    def broken(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(checkpoints, "_read", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        save(tmp_path / "gan.pt", *small())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,8 @@
 """The data sets of the course, and the stand-in that takes MNIST's place; test_files has what is read and fetched."""
 
+import io
 import os
+import sys
 from pathlib import Path
 
 import idx_files
@@ -60,6 +62,127 @@ def test_a_named_folder_without_the_data_set_is_said(
     assert err == ""
 
 
+def test_the_tables_of_files_are_reached_through_the_module() -> None:
+    assert data.FILES is REAL_FILES
+    assert data.ARCHIVES["mnist"] is REAL_MNIST
+
+
+WRITTEN = ["{}", "{}/", '"{}"', "'{}/'", " {} ", '"{}" \n', "\u201c{}\u201d", "$SOMEWHERE/data", "~/data"]
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_quotes_spaces_and_short_forms_in_the_variable_do_no_harm(
+    written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable in ("SOMEWHERE", "HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    write(tmp_path / "data" / "mnist", packed())
+    monkeypatch.setenv("GANLIB_DATA", written.format(tmp_path / "data"))
+    assert_is_the_small_set(data.load())
+    assert data.load().source == "from the folder GANLIB_DATA"
+    monkeypatch.delenv("GANLIB_DATA")
+    write(tmp_path / "other" / "mnist", packed())
+    monkeypatch.setenv("GANLIB_CACHE", written.format(tmp_path / "other").replace("/data", "/other"))
+    assert data.load().source == "from the cache"
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("folder", ["it's mine ", '"quoted"', "$cash"])
+def test_a_folder_that_is_really_called_so_is_found(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / folder / "mnist", packed())
+    monkeypatch.setenv("GANLIB_DATA", str(tmp_path / folder))
+    assert_is_the_small_set(data.load())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANLIB_DATA", folder)
+    assert_is_the_small_set(data.load())
+
+
+@pytest.mark.parametrize("kernel", [".", "notebooks", "notebooks/deep"])
+def test_a_relative_path_is_looked_up_from_the_kernel_and_from_the_course(
+    kernel: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notebooks" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / kernel)
+    monkeypatch.setenv("GANLIB_DATA", "my/data")
+    write(cache / "mnist", packed())
+    assert data.load().source == "from the cache"
+    places = list(dict.fromkeys([tmp_path / kernel / "my" / "data", tmp_path / "my" / "data"]))
+    why = ", ".join(f"{place} does not exist" for place in places)
+    assert capsys.readouterr().out == f"Note: GANLIB_DATA=my/data: {why}; the cache is tried next.\n"
+    write(tmp_path / "my" / "data" / "mnist", packed())
+    assert data.load().source == "from the folder GANLIB_DATA"
+    assert capsys.readouterr().out == ""
+
+
+def test_the_root_of_the_course_is_that_of_the_package_where_the_kernel_is_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANLIB_DATA", "data")
+    assert files.named_places() == [tmp_path / "data", Path(files.__file__).parents[1] / "data"]
+
+
+PLACES = {
+    "missing": (lambda path: None, "does not exist"),
+    "a file": (lambda path: path.write_bytes(b"PK"), "is a file, and a folder is wanted"),
+    "mnist is a file": (
+        lambda path: (path.mkdir(), (path / "mnist").write_bytes(b"PK")),
+        "has a file 'mnist', and a folder is wanted",
+    ),
+    "empty": (lambda path: path.mkdir(), "has no folder 'mnist' in it"),
+}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_a_place_without_the_data_set_is_said(
+    kind: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, why = PLACES[kind]
+    make(tmp_path / "place")
+    write(cache / "mnist", packed())
+    monkeypatch.setenv("GANLIB_DATA", str(tmp_path / "place"))
+    assert data.load().source == "from the cache"
+    assert capsys.readouterr().out == f"Note: GANLIB_DATA={tmp_path / 'place'} {why}; the cache is tried next.\n"
+
+
+def test_a_folder_that_may_not_be_looked_into_is_said_and_used_where_it_can_be(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def listdir(path: object) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    place = tmp_path / "place"
+    place.mkdir()
+    write(cache / "mnist", packed())
+    monkeypatch.setenv("GANLIB_DATA", str(place))
+    assert data.load().source == "from the cache"
+    note = f"Note: GANLIB_DATA={place} cannot be looked into (Permission denied); the cache is tried next.\n"
+    assert capsys.readouterr().out == note
+    write(place / "mnist", packed())
+    assert data.load().source == "from the folder GANLIB_DATA"
+
+
+@pytest.mark.parametrize("setting", [("set_default_device", "meta"), ("set_default_dtype", torch.float64)])
+def test_a_default_that_somebody_has_set_changes_no_image(
+    setting: tuple[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "mnist", packed())
+    monkeypatch.setenv("GANLIB_DATA", str(tmp_path))
+    digits = data.load("digits")
+    monkeypatch.setenv("GANLIB_CACHE", str(tmp_path / "second"))
+    switch, value = getattr(torch, setting[0]), setting[1]
+    switch(value)
+    try:
+        loaded, drawn = data.load(), data.load("digits")
+    finally:
+        switch(None if value == "meta" else torch.float32)
+    assert_is_the_small_set(loaded)
+    assert torch.equal(drawn.train_images, digits.train_images)
+
+
 @pytest.mark.usefixtures("quick_digits")
 def test_a_bad_cache_without_a_network_gives_the_stand_in(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(cache / "mnist", dict.fromkeys(packed(), b"rubbish"))
@@ -80,7 +203,7 @@ def test_a_hangul_path_on_a_korean_console(tmp_path: Path) -> None:
     )
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
-    assert "한글 사용자 e has no folder 'mnist'" in out
+    assert "한글 사용자 e does not exist" in out
     assert [line for line in out.splitlines() if not line.startswith("Note: ")] == [
         f"{STAND_IN}: 40 training and 20 test images of 28 x 28 pixels, {source}"
         for source in ("from scikit-learn", "from the cache")
@@ -100,6 +223,14 @@ def test_in_a_notebook_the_error_is_one_line_without_a_traceback(capsys: pytest.
     assert "Traceback" not in out
     assert "data.py" not in out
     assert "files.py" not in out
+
+
+def test_in_a_console_the_error_has_plain_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    korean = io.TextIOWrapper(io.BytesIO(), encoding="cp949")
+    monkeypatch.setattr(sys, "stdout", korean)
+    (line,) = data.DataError("/home/한글 é/mnist")._render_traceback_()
+    assert line == r"DataError: /home/한글 \xe9/mnist"
+    print(line)
 
 
 def test_the_stand_in_looks_like_mnist_from_afar(monkeypatch: pytest.MonkeyPatch) -> None:

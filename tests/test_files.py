@@ -21,6 +21,7 @@ from idx_files import assert_is_the_small_set, left_over, packed, payloads, pyth
 from ganlib import data, files
 
 REAL_PATIENCE = files.PATIENCE
+REAL_FASHION = files.ARCHIVES["fashion-mnist"]._replace(mirrors=())
 STAND_IN = "digits (offline stand-in for MNIST)"
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = idx_files.SHAPES
 Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
@@ -137,17 +138,94 @@ def use(monkeypatch: pytest.MonkeyPatch, *mirrors: str) -> None:
     idx_files.install(mirrors, monkeypatch.setattr)
 
 
+def dotted(stem: str) -> str:
+    return stem.replace("-idx", ".idx")
+
+
+FORMS: dict[str, Callable[[str, bytes, bytes], dict[str, bytes]]] = {
+    "packed": lambda stem, raw, gz: {f"{stem}.gz": gz},
+    "plain": lambda stem, raw, gz: {stem: raw},
+    "dotted": lambda stem, raw, gz: {dotted(stem): raw},
+    "dotted and packed": lambda stem, raw, gz: {f"{dotted(stem)}.gz": gz},
+    "both": lambda stem, raw, gz: {stem: raw, f"{stem}.gz": gz},
+    "packed twice": lambda stem, raw, gz: {f"{stem}.gz": gzip.compress(gz)},
+    "packed without the ending": lambda stem, raw, gz: {stem: gz},
+    "unpacked without losing the ending": lambda stem, raw, gz: {f"{stem}.gz": raw},
+    "Kaggle": lambda stem, raw, gz: {f"{stem}/{stem}": raw, dotted(stem): raw},
+    "Kaggle's folders": lambda stem, raw, gz: {f"{stem}/{stem}": raw},
+    "folders with a dot inside": lambda stem, raw, gz: {f"{dotted(stem)}/{dotted(stem)}.gz": gz},
+}
+
+
 @pytest.mark.parametrize("level", [1, 9])
-@pytest.mark.parametrize("suffix", [".gz", "", "dotted"])
+@pytest.mark.parametrize("form", FORMS)
 def test_mnist_may_be_packed_in_any_way(
-    level: int, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    level: int, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = {stem: gzip.compress(raw, level) if suffix == ".gz" else raw for stem, raw in payloads().items()}
-    if suffix == "dotted":
-        made, suffix = {stem.replace("-idx", ".idx"): raw for stem, raw in made.items()}, ""
-    write(tmp_path / "mnist", made, suffix)
+    for stem, raw in payloads().items():
+        for name, content in FORMS[form](stem, raw, gzip.compress(raw, level)).items():
+            path = tmp_path / "mnist" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
     monkeypatch.setenv("GANLIB_DATA", str(tmp_path))
     assert_is_the_small_set(data.load())
+    assert capsys.readouterr() == ("", "")
+
+
+PLACES = {  # where the files lie below a folder, and which folder GANLIB_DATA names
+    "torchvision": ("MNIST/raw", "."),
+    "upper case": ("MNIST", "."),
+    "the folder itself": (".", "."),
+    "mnist itself": ("mnist", "mnist"),
+    "raw itself": ("MNIST/raw", "MNIST/raw"),
+    "torchvision's folder": ("MNIST/raw", "MNIST"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_the_files_may_lie_where_others_put_them(
+    name: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name == "fashion-mnist":
+        archives = {"mnist": files.ARCHIVES["mnist"]._replace(sums=("0" * 64,) * 4), name: files.ARCHIVES[name]}
+        monkeypatch.setattr(files, "ARCHIVES", archives)
+    folder, named = (part.replace("MNIST", {"mnist": "MNIST"}.get(name, "FashionMNIST")) for part in PLACES[place])
+    write(tmp_path / "data" / folder.replace("mnist", name), packed())
+    monkeypatch.setenv("GANLIB_DATA", str(tmp_path / "data" / named.replace("mnist", name)))
+    dataset = data.load(name)
+    assert_is_the_small_set(dataset)
+    assert dataset.source == "from the folder GANLIB_DATA"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_empty_folder_does_not_hide_the_files_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mnist").mkdir()
+    write(tmp_path / "MNIST!" / "raw", packed())
+    monkeypatch.setenv("GANLIB_DATA", str(tmp_path))
+    assert_is_the_small_set(data.load())
+
+
+def test_a_damaged_file_does_not_hide_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "mnist", payloads(), "")
+    (folder / f"{TRAIN_IMAGES}.gz").write_bytes(b"<html>")
+    (folder / f"{TEST_LABELS}.gz").mkdir()
+    monkeypatch.setenv("GANLIB_DATA", str(tmp_path))
+    assert_is_the_small_set(data.load())
+
+
+@pytest.mark.usefixtures("quick_digits")
+@pytest.mark.parametrize("inside", ["mnist", "."])
+def test_mnist_is_not_taken_for_another_data_set(
+    inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(files.ARCHIVES, "fashion-mnist", REAL_FASHION)
+    folder = write(tmp_path / "data" / inside, payloads(), "")
+    monkeypatch.setenv("GANLIB_DATA", str(folder))
+    assert data.load().name == "MNIST"
+    with pytest.raises(data.DataError, match="Fashion-MNIST is not in the cache"):
+        data.load("fashion-mnist")
+    assert f"GANLIB_DATA={folder} has no folder 'fashion-mnist' in it" in capsys.readouterr().out
 
 
 def shorter(raw: bytes) -> bytes:
@@ -159,20 +237,37 @@ def one_bit(raw: bytes) -> bytes:
 
 
 FAULTS = {
-    "truncated gzip": (TRAIN_IMAGES, packed()[TRAIN_IMAGES][:-20], "expected a whole gzip file"),
-    "damaged gzip": (TRAIN_IMAGES, packed()[TRAIN_IMAGES][:2] + b"\xff" * 50, "expected a whole gzip file"),
-    "empty": (TRAIN_IMAGES, b"", "web page"),
-    "web page": (TRAIN_IMAGES, b"<!DOCTYPE html>", "got b'<!DOCTYPE html>'.*web page"),
+    "truncated gzip": (TRAIN_IMAGES, packed()[TRAIN_IMAGES][:-20], "a whole gzip file, got one that is cut off"),
+    "cut after a byte": (TRAIN_IMAGES, packed()[TRAIN_IMAGES][:1], "got 1: usually a copy that was cut off"),
+    "cut in the header": (TRAIN_IMAGES, payloads()[TRAIN_IMAGES][:7], "got 7: usually a copy that was cut off"),
+    "damaged gzip": (TRAIN_IMAGES, packed()[TRAIN_IMAGES][:2] + b"\xff" * 50, "a whole gzip file, got a damaged one"),
+    "empty": (TRAIN_IMAGES, b"", "got an empty file: usually a download or a copy that broke off$"),
+    "web page": (TRAIN_IMAGES, b"<!DOCTYPE html>", "got b'<!DOCTYPE html>', a web page"),
+    "web page after a mark": (TRAIN_IMAGES, b"\xef\xbb\xbf\r\n <html>", "a web page"),
+    "packed web page": (TRAIN_IMAGES, gzip.compress(b"<html>"), "a web page"),
+    "pointer": (TRAIN_IMAGES, b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer.*'git lfs pull'"),
+    "zip": (TRAIN_IMAGES, b"PK\3\4rest", "a zip archive: usually an archive that is still to be unpacked"),
+    "tar": (TRAIN_IMAGES, gzip.compress(b"a" * 257 + b"ustar" + bytes(250)), "a tar archive: .*to be unpacked"),
+    "png": (TRAIN_IMAGES, b"\x89PNG\r\n\x1a\n", "a PNG picture: usually another form"),
+    "numpy": (TRAIN_IMAGES, b"\x93NUMPY\1\0v\0", "an array that numpy saved"),
+    "pickle": (TRAIN_IMAGES, b"\x80\4\x95", "a pickle of Python"),
+    "table": (TRAIN_IMAGES, b"label,1x1\n5,0\n", "a text: usually a table such as .csv"),
+    "zeros": (TRAIN_IMAGES, bytes(5000), "zeros: usually a download that was begun"),
     "wrong magic": (
         TRAIN_LABELS,
         gzip.compress(b"\0\0\x0d\x01" + payloads()[TRAIN_LABELS][4:]),
-        "idx format",
+        r"idx format, .* an idx file of type 13 and shape \(40,\): usually another data set",
     ),
+    "EMNIST": (TRAIN_IMAGES, b"\0\0\x08\x03\0\x03\xa9\x80\0\0\0\x1c\0\0\0\x1c", r"shape \(240000, 28, 28\): .*EMNIST"),
     "test labels": (TRAIN_LABELS, packed()[TEST_LABELS], f"got the contents of {TEST_LABELS}.*swapped"),
     "labels as images": (TEST_IMAGES, packed()[TEST_LABELS], f"got the contents of {TEST_LABELS}.*swapped"),
-    "cut short": (TEST_LABELS, shorter(payloads()[TEST_LABELS]), "expected 28 bytes, got 27"),
-    "too long": (TEST_LABELS, gzip.compress(payloads()[TEST_LABELS] + b"!"), "expected 28 bytes, got 29"),
-    "one bit": (TEST_IMAGES, one_bit(payloads()[TEST_IMAGES]), "expected (SHA-256|MD5).*usually a damaged"),
+    "cut short": (TEST_LABELS, shorter(payloads()[TEST_LABELS]), "expected 28 bytes, got 27: .* cut off"),
+    "too long": (TEST_LABELS, gzip.compress(payloads()[TEST_LABELS] + b"!"), "expected 28 bytes, got 29: .*appended"),
+    "one bit": (
+        TEST_IMAGES,
+        one_bit(payloads()[TEST_IMAGES]),
+        "expected (SHA-256|MD5).*usually another data set of the same form, or a damaged file",
+    ),
     "missing": (TEST_LABELS, None, f"has no file {TEST_LABELS}.gz"),
 }
 
@@ -192,19 +287,114 @@ def test_a_bad_file_in_the_named_folder_is_an_error(
     assert (str(folder) if raw is None else str(path)) in str(caught.value)
 
 
-def test_an_unpacked_fashion_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / "fashion-mnist", payloads(), "")
+@pytest.fixture
+def fashion(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """Return files of Fashion-MNIST's form, unpacked, of which nothing but the sums of the packed ones is known."""
+    monkeypatch.setitem(files.ARCHIVES, "mnist", files.ARCHIVES["mnist"]._replace(sums=("0" * 64,) * 4))
+    return payloads()
+
+
+@pytest.mark.parametrize("place", ["fashion-mnist", "FashionMNIST/raw"])
+def test_unpacked_fashion_files_are_taken_and_it_is_said_that_nobody_can_verify_them(
+    place: str,
+    fashion: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = write(tmp_path / place, fashion, "")
     monkeypatch.setenv("GANLIB_DATA", str(tmp_path))
-    with pytest.raises(data.DataError, match=r"MD5 of the \.gz file .* one that was unpacked"):
+    ink = np.frombuffer(fashion[TRAIN_IMAGES], np.uint8, offset=16).mean() / 255
+    monkeypatch.setitem(files.ARCHIVES, "fashion-mnist", files.ARCHIVES["fashion-mnist"]._replace(ink=ink))
+    assert_is_the_small_set(data.load("fashion-mnist"))
+    note = f"Note: Fashion-MNIST in {folder} is unpacked: form and size are right, .*it could not be verified\\."
+    assert re.fullmatch(f"{note}\n", capsys.readouterr().out)
+    # KMNIST has the same form: how much ink there is tells it apart, and it is said.
+    monkeypatch.setitem(files.ARCHIVES, "fashion-mnist", REAL_FASHION)
+    assert_is_the_small_set(data.load("fashion-mnist"))
+    odd = f" Its mean ink is {ink:.3f}, that of Fashion-MNIST is 0.286: is it another data set\\?"
+    assert re.fullmatch(f"{note}{odd}\n", capsys.readouterr().out)
+
+
+def test_other_unpacked_files_under_fashion_names_are_errors(
+    fashion: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "fashion-mnist", fashion, "")
+    monkeypatch.setenv("GANLIB_DATA", str(tmp_path))
+    path = folder / TRAIN_LABELS
+    path.write_bytes(fashion[TRAIN_LABELS][:-1] + b"\x0a")
+    with pytest.raises(data.DataError, match="expected labels from 0 to 9, got 10: usually another data set"):
         data.load("fashion-mnist")
+    path.write_bytes(fashion[TRAIN_LABELS][:-1])
+    with pytest.raises(data.DataError, match="expected 48 bytes, got 47: usually a copy that was cut off"):
+        data.load("fashion-mnist")
+    path.write_bytes(fashion[TRAIN_LABELS])
+    idx_files.install((), monkeypatch.setattr)  # MNIST has these sums
+    with pytest.raises(data.DataError, match=f"expected {TRAIN_IMAGES} of Fashion-MNIST, got that of MNIST: usually"):
+        data.load("fashion-mnist")
+
+
+def test_a_mirror_must_give_fashion_files_that_can_be_verified(
+    fashion: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mirror(good, fashion) as (url, _):
+        monkeypatch.setitem(files.ARCHIVES, "fashion-mnist", files.ARCHIVES["fashion-mnist"]._replace(mirrors=(url,)))
+        with pytest.raises(data.DataError, match=r"expected a \.gz file, got an unpacked one"):
+            data.load("fashion-mnist")
 
 
 def test_an_unreadable_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path / "mnist", packed())
+    monkeypatch.setenv("GANLIB_DATA", str(tmp_path))
+    real, reasons = Path.read_bytes, []
+
+    def read_bytes(path: Path) -> bytes:
+        if path.name == f"{TRAIN_IMAGES}.gz":
+            raise reasons[-1]
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    for reason, remedy in (
+        (PermissionError(errno.EACCES, "Permission denied"), r"\(Permission denied\): check its permissions"),
+        (OSError(errno.EIO, "Input/output error"), r"\(Input/output error\): copy it anew"),
+    ):
+        reasons.append(reason)
+        with pytest.raises(data.DataError, match=f"gz cannot be read {remedy}"):
+            data.load()
+    monkeypatch.undo()
+    idx_files.isolate(tmp_path, monkeypatch)
+    monkeypatch.setenv("GANLIB_DATA", str(tmp_path))
     (folder / f"{TRAIN_IMAGES}.gz").unlink()
     (folder / f"{TRAIN_IMAGES}.gz").mkdir()
-    monkeypatch.setenv("GANLIB_DATA", str(tmp_path))
-    with pytest.raises(data.DataError, match=r"gz cannot be read \(.+\): check"):
+    with pytest.raises(data.DataError, match=rf"gz is a folder without the file {TRAIN_IMAGES} in it: put"):
+        data.load()
+
+
+INSTEAD = {
+    "tables": (
+        ["mnist_test.csv", "mnist_train.csv"],
+        "mnist_test.csv, mnist_train.csv: wanted are the idx files train",
+    ),
+    "numpy": (["mnist.npz"], "mnist.npz: wanted are the idx files train-images-idx3-ubyte"),
+    "pickle": (["mnist.pkl.gz", "readme.txt"], "mnist.pkl.gz: wanted are the idx files"),
+    "archive": (["archive.zip"], "archive.zip: wanted are .*; unpack archives"),
+    "pictures": ([f"{k}.png" for k in range(99)], "0.png, 1.png, 10.png, 96 more: wanted are"),
+    "a browser's second copy": ([f"{TRAIN_IMAGES} (1).gz"], r"train-images-idx3-ubyte \(1\).gz: wanted are"),
+}
+
+
+@pytest.mark.usefixtures("quick_digits")
+@pytest.mark.parametrize("kind", INSTEAD)
+def test_other_files_that_lie_there_are_named(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names, sentence = INSTEAD[kind]
+    write(tmp_path / "data", dict.fromkeys(names, b"?"), "")
+    monkeypatch.setenv("GANLIB_DATA", str(tmp_path / "data"))
+    assert data.load().name == STAND_IN
+    assert re.search(f"has no folder 'mnist' in it, but {sentence}.*; the cache is tried next", capsys.readouterr().out)
+    write(tmp_path / "data" / "mnist", dict.fromkeys(names, b"?"), "")
+    with pytest.raises(data.DataError, match=rf"mnist has no file {TRAIN_IMAGES}\.gz, it holds {sentence}"):
         data.load()
 
 

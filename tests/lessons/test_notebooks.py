@@ -1,3 +1,4 @@
+import ast
 import json
 import os
 import re
@@ -37,6 +38,26 @@ def texts(output):
     return [re.sub(pictures, "", text) for kind, text in output.data.items() if kind.startswith("text/")]
 
 
+def is_in_cp949(text):
+    try:
+        text.encode("cp949")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printed_signs(source):
+    """The texts that a cell prints, and that a Korean Windows console cannot."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # a magic command
+        return
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print":
+            texts = [node.value for node in ast.walk(call) if isinstance(node, ast.Constant)]
+            yield from (text for text in texts if isinstance(text, str) and not is_in_cp949(text))
+
+
 def lines_of_code(cell):
     return sum(bool(line.strip()) for line in cell.source.splitlines())
 
@@ -62,6 +83,8 @@ def faults_of_cell(cell):
         yield "a ';' at the end, which nbval does not understand: write _ = ..."
     if cell.cell_type == "code" and lines_of_code(cell) > MAX_CELL_LINES:
         yield f"{lines_of_code(cell)} lines of code, at most {MAX_CELL_LINES}"
+    for text in printed_signs(cell.source) if cell.cell_type == "code" else ():
+        yield f"print of signs that some consoles lack, write say: {text!r}"
     if "image/svg+xml" in kinds:
         yield "an SVG, whose ids are random: use PNG"
     if "image/png" in kinds and not re.search(r"\.$", stdout, re.MULTILINE):
@@ -196,6 +219,7 @@ MUTANTS = {
     "cell 1: a comment for nbval": lambda nb: nb.cells[1].update(source="# NBVAL_IGNORE_OUTPUT\nshow(figure)"),
     "cell 1: a ';' at the end": lambda nb: nb.cells[1].update(source="plot(x);  # a line\n"),
     "cell 5: 31 lines of code": lambda nb: nb.cells[5].update(source="x = 1\n" * 31),
+    "cell 5: print of signs": lambda nb: nb.cells[5].update(source="print(f'{x} − 1')"),
     "cell 5: an SVG": lambda nb: nb.cells[5].outputs.append(SVG),
     "cell 1: a figure without a printed caption": lambda nb: nb.cells[1].outputs[1].update(text="A line rises\n"),
     "cell 3: a stored claim is false": lambda nb: say(nb, "✗ it does not hold\n"),
