@@ -38,7 +38,7 @@ test: $(VENV)/.test  ## run every check; needs no network once it is installed
 test-data: $(VENV)/.test
 	$(DATA)
 	$(RUN) -m pytest -rs -m data tests
-	$(STRICT) -m pytest -rs $(NBVAL) $(shell grep -l 'data\.load(' notebooks/*.ipynb)
+	$(STRICT) -m pytest -rs $(NBVAL) $(shell grep -l 'data[.]load' notebooks/*.ipynb)
 
 test-exact: $(VENV)/.test
 	$(STRICT) -m pytest -rs $(NBVAL) notebooks/02*.ipynb

@@ -1,5 +1,6 @@
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import distributions
@@ -154,6 +155,15 @@ def test_what_is_installed_is_what_is_locked():
     here = {canonicalize_name(d.name): d.version.removesuffix("+cpu") for d in distributions()}
     here = {name: version for name, version in here.items() if name not in ("ganlib", "pip", "setuptools", "wheel")}
     assert {name: version for name, version in here.items() if pins.get(name) != version} == {}
+
+
+@pytest.mark.parametrize("verb", ["lab", "quick", "test", "test-data", "test-exact", "notebooks", "tables", "bench"])
+def test_make_understands_its_verbs(verb):
+    ran = subprocess.run(["make", "-n", verb], cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert ran.returncode == 0, ran.stderr
+    if verb == "test-data":  # the lessons that load images, and no other
+        assert "04_mnist_gan.ipynb" in ran.stdout
+        assert "02_minimax" not in ran.stdout
 
 
 def test_the_package_imports_only_what_it_declares():
