@@ -67,7 +67,10 @@ def check_players(G: Any, D: Any, opt_G: Any, opt_D: Any) -> None:
                 f"{name} must be a torch.optim.Optimizer, got {_kind(optimizer)}: "
                 f"it needs {', '.join(OPTIMIZER)}, as torch.optim.Adam(G.parameters()) has them"
             )
-        if not _binds(optimizer.step):
+        # of the class, since a scheduler wraps the step of the object
+        if not (
+            _binds(type(optimizer).step, optimizer) if hasattr(type(optimizer), "step") else _binds(optimizer.step)
+        ):
             raise TypeError(
                 f"{name} must move at a call of step(), got {type(optimizer).__name__}, whose step needs a closure: "
                 "take Adam, SGD or another without"
@@ -178,7 +181,7 @@ def check_range(x: Tensor, low: float, high: float) -> None:
         check_images(x, shape=x.shape[1:])
         if low < 0:
             check_not_0_to_1(x)
-    elif lowest >= 0 and highest > 2:  # bytes, whatever the generator can do; standardised data go below 0
+    elif lowest >= 0 and highest > 100:  # bytes, whatever the generator can do; standardised data go below 0
         check_images(x, shape=x.shape[1:])
 
 
@@ -235,6 +238,13 @@ def look(G: nn.Module, D: nn.Module, z: Any, x: Tensor, *y: Any, loss_D: Loss | 
         _check_logits(answer("discriminator", D, samples, *y), samples)
     if loss_D is None:
         return
+    for role, network, first in (("generator", G, z), ("discriminator", D, x)):
+        with torch.enable_grad():
+            if not network(first.clone(), *map(_clone, y)).requires_grad:
+                raise ValueError(
+                    f"{role} must lead the gradient from its answers back to its weights, got answers without one: "
+                    "leave out .detach(), .data and torch.no_grad() in its forward"
+                )
     if x.ndim == 4:
         check_range(x, *reach(G, z, *y, draws=4))
     _check_reach(loss_D, *reach(D, torch.cat([x, fake.to(x.dtype)]), *(_twice(t) for t in y)))
@@ -321,11 +331,13 @@ def _check_logits(made: Any, x: Tensor) -> None:
             "a second answer, such as a class, has no place in these losses"
         )
     n, copies = len(x), x.ndim == 3 and made.shape[1:] == (x.shape[1], 1)
-    patches = made.ndim == 4 and made.shape[1] == 1  # a map of logits for each sample
+    patches = made.ndim == 4 and made.shape[1] == 1 and made.shape[3] > 1  # a map of logits for each sample
+    rows = made.ndim == x.ndim > 2 and made.shape[:-1] == x.shape[:-1]  # each row of pixels was taken for a sample
+    mend = "begin it with nn.Flatten()" if rows else "one output, and no mean over the minibatch"
     if made.shape[:1] != (n,) or not (made.numel() == n or copies or patches):
         raise ValueError(
             f"discriminator must return one logit for each sample, shape (n, 1) or (n,), got {tuple(made.shape)} for "
-            f"x of {tuple(x.shape)}: one output, and no mean over the minibatch"
+            f"x of {tuple(x.shape)}: {mend}"
         )
 
 
@@ -355,12 +367,18 @@ def _check_reach(loss_D: Loss, low: float, high: float, warn: bool = True) -> No
         min(loss_D(of(real), of(fake)).item() for real, fake in product(scores, repeat=2))
         for scores in (SCORES, [s for s in SCORES if bounds[0] <= s <= bounds[1]])
     )
-    if best_here > best + 1e-3:
+    if best_here > best + 1e-3 and math.isinf(bounds[1] - bounds[0]):  # a sum of many exponentials is positive too
+        warnings.warn(
+            f"discriminator should return logits, got a network that seems to end in {end} whatever its weights are. "
+            "A logit may be any number: leave that end out if it is there",
+            stacklevel=2,
+        )
+    elif best_here > best + 1e-3:
         raise ValueError(
             f"discriminator must return logits, got a network that ends in {end} whatever its weights are. "
             "Leave that end out: losses apply the sigmoid themselves"
         )
-    if warn and bounds == (0.0, 1.0):  # least squares ask for 0 and 1
+    elif warn and bounds == (0.0, 1.0):  # least squares ask for 0 and 1
         warnings.warn(
             f"discriminator should return scores, got a network that ends in {end}. This loss can train so, but its "
             "gradient vanishes where D is sure; without that end it does not",
@@ -448,7 +466,8 @@ def _trials(
         mend = "begin the discriminator with nn.Flatten()"
         yield "discriminator must take samples of the shape of the data", mend, (first.flatten(1), *y)
         side = math.isqrt(first.shape[1])
-        image = first[:, None] if first.ndim == 3 else first.reshape(len(first), 1, side, -1) if side else first
+        square = first.ndim == 2 and side**2 == first.shape[1]
+        image = first[:, None] if first.ndim == 3 else first.reshape(len(first), 1, side, side) if square else first
         mend = "give the images their channel, .reshape(-1, 1, 28, 28)"
         yield "x must have shape (n, 1, height, width) for this discriminator", mend, (image, *y)
 

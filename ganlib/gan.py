@@ -286,15 +286,14 @@ def _check_device(device: torch.device) -> None:
 
 def _average_of(generator: nn.Module, largest: float, device: torch.device) -> AveragedModel:
     try:
-        start = checkup.twin(generator)
+        average = AveragedModel(checkup.twin(generator), device=device, multi_avg_fn=RunningMean(largest))
+        for p in average.parameters():
+            p.requires_grad = False  # requires_grad_ refuses lazy ones
     except Exception as error:
         raise ValueError(
             f"average must be None for a generator that cannot be copied, got {largest} and the error '{error}': "
             "lazy layers can be copied after one call of G(z)"
         ) from error
-    average = AveragedModel(start, device=device, multi_avg_fn=RunningMean(largest))
-    for p in average.parameters():
-        p.requires_grad = False  # requires_grad_ refuses lazy ones
     return average.eval()
 
 

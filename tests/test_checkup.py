@@ -159,9 +159,8 @@ BOUNDED = {
     "softmax of one": (lambda s: s.softmax(1), "Sigmoid"),
     "sigmoid, then flattened": (lambda s: s.sigmoid().flatten(), "Sigmoid"),
     "tanh": (torch.tanh, "Tanh"),
-    "relu": (torch.relu, "ReLU"),
-    "logsigmoid": (F.logsigmoid, "LogSigmoid"),
 }
+ONE_SIDED = {"relu": (torch.relu, "ReLU"), "logsigmoid": (F.logsigmoid, "LogSigmoid")}
 
 
 @pytest.mark.parametrize("name", BOUNDED)
@@ -172,6 +171,15 @@ def test_a_d_whose_answers_are_bounded_is_refused_in_the_first_step(name):
     with pytest.raises(ValueError, match=f"discriminator must return logits, got a network that ends in {end}"):
         step(gan)
     assert all(map(torch.equal, before, gan.D.parameters()))
+
+
+@pytest.mark.parametrize("name", ONE_SIDED)
+def test_a_d_whose_answers_have_one_sign_is_told_and_trains(name):
+    function, end = ONE_SIDED[name]
+    gan = gan_of(D=D_with(function))
+    with pytest.warns(UserWarning, match=f"got a network that seems to end in {end}"):
+        step(gan)
+    assert gan.steps_done == 1
 
 
 def test_a_sigmoid_that_is_made_first_or_stands_before_flatten_is_found():
@@ -550,3 +558,62 @@ def test_the_reach_is_that_of_the_end_whatever_the_weights_are():
 def test_another_device_is_named():
     with pytest.raises(ValueError, match=r"z must lie on the device of the generator, meta, .*\.to\(device\)"):
         checkup.explain("generator", nn.Linear(4, 2, device="meta"), torch.zeros(3, 4))
+
+
+def flat_pair():
+    """G 3-8-2 and D 2-8-1, for points in the plane."""
+    return models.mlp(3, 8, 2), models.mlp(2, 8, 1, seed=1)
+
+
+def first_step(G, D, x, **settings):
+    opt_G, opt_D = (torch.optim.Adam(net.parameters()) for net in (G, D))
+    gan = GAN(G, D, opt_G, opt_D, lambda n, rng: torch.randn(n, 3, generator=rng), **settings)
+    gan.step(iter([(x,)]))
+    return gan
+
+
+def test_an_optimizer_with_a_scheduler_is_one_still():
+    G, D = flat_pair()
+    optimizers = [torch.optim.Adam(net.parameters()) for net in (G, D)]
+    for optimizer in optimizers:
+        torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    assert GAN(G, D, *optimizers, models.NormalLatent(3)).steps_done == 0
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_a_network_that_cuts_its_gradient_is_named(player):
+    class Cut(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            return self.inner(x).detach()
+
+    G, D = flat_pair()
+    G, D = (Cut(G), D) if player == "generator" else (G, Cut(D))
+    with pytest.raises(ValueError, match=rf"{player} must lead the gradient .* leave out \.detach\(\)"):
+        first_step(G, D, torch.randn(8, 2))
+
+
+def test_a_forgotten_flatten_makes_no_map_of_logits():
+    D = nn.Sequential(nn.Linear(28, 8), nn.ReLU(), nn.Linear(8, 1))
+    G = nn.Sequential(nn.Linear(3, 784), nn.Tanh(), nn.Unflatten(1, (1, 28, 28)))
+    with pytest.raises(
+        ValueError, match=r"one logit for each sample, .* got \(8, 1, 28, 1\) .* begin it with nn.Flatten"
+    ):
+        first_step(G, D, torch.rand(8, 1, 28, 28) * 2 - 1)
+
+
+@pytest.mark.parametrize("width", [5, 10])
+def test_samples_that_are_no_square_get_the_cause_of_the_error(width):
+    G = models.mlp(3, 8, width)
+    with pytest.raises(ValueError, match="discriminator must take samples of the shape of the data"):
+        first_step(G, models.mlp(2, 8, 1), torch.randn(8, width))
+
+
+@pytest.mark.parametrize("end", [nn.Identity, nn.Softplus])
+def test_maps_that_are_no_images_train(end):
+    G = nn.Sequential(nn.Linear(3, 64), end(), nn.Unflatten(1, (1, 8, 8)))
+    D = nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
+    assert first_step(G, D, 10 * torch.rand(8, 1, 8, 8)).steps_done == 1

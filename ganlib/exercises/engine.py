@@ -267,19 +267,20 @@ def numbers(result: Any) -> np.ndarray | None:
         return None
 
 
-def accepts(candidates: Sequence[tuple[Callable[..., Any], str]]) -> Probe:
-    """Return the probe of a check that a learner wrote: whether it accepts each candidate, a program to judge.
+def accepts(candidates: Sequence[tuple[Callable[..., Any], str]], *names: str) -> Probe:
+    """Return the probe of a check that a learner wrote: whether it accepts each candidate, a program of ``names``.
 
     The check returns True or False; an AssertionError counts as False. Candidates come in the order of ``inputs``.
     """
 
     def probe(answer: Any, inputs: Plain) -> Iterator[tuple[str, Any]]:
         said = np.zeros(len(candidates), np.int64)
-        silent, kind = [], "bool"
+        silent, asserts, kind = [], False, "bool"
         for k in inputs["order"]:
             try:
-                result = answer(_nameless(candidates[k][0]))
+                result = answer(_nameless(candidates[k][0], names))
             except AssertionError:
+                asserts = True
                 continue
             truth = result.item() if isinstance(result, Tensor | np.ndarray) and result.ndim == 0 else result
             if truth is None:
@@ -288,8 +289,8 @@ def accepts(candidates: Sequence[tuple[Callable[..., Any], str]]) -> Probe:
                 said[k] = int(truth)
             else:
                 kind = type(result).__name__
-        if len(silent) + said.sum() == len(candidates):  # nothing was refused: no assert, and no return
-            kind = "NoneType" if silent else kind
+        if silent and not asserts:  # without an assert, None is no answer
+            kind = "NoneType" if len(silent) == len(candidates) else "NoneType for some programs"
         said[silent] = 1
         yield "type", kind
         yield "said", said
@@ -322,9 +323,9 @@ def order_of(candidates: Sequence[Any]) -> Callable[[int], Plain]:
     return lambda seed: {"order": np.random.default_rng(seed).permutation(len(candidates))}
 
 
-def _nameless(function: Callable[..., Any]) -> Callable[..., Any]:
-    def candidate(*arguments: Any) -> Any:
-        return function(*arguments)
+def _nameless(function: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    def candidate(*arguments: Any, **named: Any) -> Any:
+        return function(*arguments, *(named[name] for name in names[len(arguments) :]))
 
     return candidate
 

@@ -109,7 +109,7 @@ VALUE = in_double_precision(
         "type": "The function returned an object of type {got}. Return V, one number.",
         "shape": "The result has shape {got}, but V is one number. Write .mean() without an axis, and add.",
         "value": "The result is {got} where V is {expected}. Compare it with E log D(x) + E log(1 - D(G(z))).",
-        "value *": "At logits of {group}, V is {got} and not {expected}. Leave out clamps and epsilons.",
+        "value *": "At logits of {group}, V is {got} and not {expected}. No clamp, epsilon or BCE of probabilities.",
         "not finite": "The result is {got}: somewhere a logarithm of 0 or below, or a division 0/0.",
         "not finite *": "At logits of {group} the result is {got}. Take softplus, which is never log 0.",
     },
@@ -315,7 +315,7 @@ JS_DIVERGENCE = in_double_precision(
         ),
         (
             lambda p, q, x: js_integrand(p, q).sum(),
-            "The spacing is missing: a sum is no integral. Use trapezoid.",
+            "The spacing is missing: write torch.trapezoid(y, x).",
         ),
         (lambda p, q, x: js_integrand(p, q).mean(), "This is a mean over the places. Integrate: torch.trapezoid."),
         *(
@@ -325,7 +325,7 @@ JS_DIVERGENCE = in_double_precision(
         (lambda p, q, x: -js_divergence(p, q, x), "The sign is wrong. Is y first in torch.trapezoid(y, x)?"),
         (
             lambda p, q, x: (kl(p, (p + q) / 2, x) + kl(q, (p + q) / 2, x)) / 2,
-            "Where a density is 0, 0 * log 0 is NaN. Write torch.xlogy(p, p) - torch.xlogy(p, m).",
+            "Where a density is 0, 0 * log 0 or 0/0 is NaN. Write torch.xlogy(p, p) - torch.xlogy(p, m).",
         ),
     ],
     otherwise={
@@ -378,7 +378,10 @@ REAL_MEAN = in_double_precision(
     inputs=fakes_and_best_logits,
     probe=tensors,
     mistakes=[
-        (lambda x, s: x.mean(), "This is the mean of the fakes. Give a fake that looks real more weight."),
+        (
+            lambda x, s: x.mean(),
+            "This is the mean of the fakes, or of all pairs. Give each fake its own weight, of shape (n, 1).",
+        ),
         *(
             (weighted(torch.sigmoid, yes), "The weight is D itself. The one that repairs is p / p_g.")
             for yes in (False, True)
@@ -453,7 +456,7 @@ IS_VALUE = in_double_precision(
     f"It meets {RIGHT} right programs and {len(CANDIDATES) - RIGHT} broken ones.",
     solution=is_value,
     inputs=order_of(CANDIDATES),
-    probe=accepts(CANDIDATES),
+    probe=accepts(CANDIDATES, "real_logits", "fake_logits"),
     otherwise={"type": "Your check returned an object of type {got}. Return True or False for each candidate."},
     free=("said",),
     verdict=verdict_on_a_check(CANDIDATES, RIGHT, ENOUGH),

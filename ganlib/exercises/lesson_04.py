@@ -44,7 +44,7 @@ def logits_on_fakes(seed: int) -> dict[str, list[tuple[np.ndarray]]]:
 
 GENERATOR_LOSS = Exercise(
     name="04.generator_loss",
-    task="the non-saturating loss of G as one number, from D's logits (n, 1) on its fakes.",
+    task="the non-saturating loss of G as one number, from D's logits (n, 1) on its fakes, also large ones.",
     solution=generator_loss,
     inputs=logits_on_fakes,
     probe=partial(tensors, gradient=True),
@@ -226,11 +226,21 @@ DISCRIMINATOR_STEP = Exercise(
     free=("asked without gradients",),
     mistakes=[
         (step_with(lambda r, f: loss_of_D(f, r)), "The labels are swapped: D learns to call fakes real."),
+        (
+            step_with(lambda r, f: loss_of_D(r, -f)),
+            "D learns to call all images real. The fake half is softplus(D(fake)).",
+        ),
         (step_with(lambda r, f: -loss_of_D(r, f)), "The sign of the whole loss is wrong, so D gets worse."),
         *((half_without_gradients(real), NO_GRAD) for real in (True, False)),
         (without_gradients, NO_GRAD),
-        (step_with(lambda r, f: softplus(-r).mean()), "Only the real half of the loss is there. Add the one of fakes."),
-        (step_with(lambda r, f: softplus(f).mean()), "Only the fake half of the loss is there. Add the real one."),
+        (
+            step_with(lambda r, f: softplus(-r).mean()),
+            "Only the real half reaches D. Is softplus(D(fake)) there, and not detached?",
+        ),
+        (
+            step_with(lambda r, f: softplus(f).mean()),
+            "Only the fake half reaches D. Is softplus(-D(x)) there, and not detached?",
+        ),
         (step_with(lambda r, f: softplus(-r).mean() - softplus(f).mean()), ONE_SIGN),
         (step_with(lambda r, f: softplus(f).mean() - softplus(-r).mean()), ONE_SIGN),
         (
@@ -252,7 +262,10 @@ DISCRIMINATOR_STEP = Exercise(
         *(smoothed(a, b) for a in SMOOTHED for b in (0.0, 1 - a)),
         (step_with(loss_of_D, order="backward step"), "Old gradients were added. Call zero_grad() before backward()."),
         (step_with(loss_of_D, order="zero backward"), "D has new gradients but did not move. Call opt_D.step() last."),
-        (step_with(loss_of_D, order="zero step"), "D had no new gradients. backward() comes before step()."),
+        (
+            step_with(loss_of_D, order="zero step"),
+            "D had no new gradients at step(): backward() comes after zero_grad() and before it.",
+        ),
         (lambda G, D, opt_D, x, z: opt_D.step(), "D moved by old gradients. Call zero_grad(), backward(), step()."),
         (step_by_another, "Another optimizer moved D. Your function is given opt_D, which keeps D's memory."),
         (lambda G, D, opt_D, x, z: D(G(z).detach), "The fake is no tensor: write .detach() with brackets."),
@@ -266,7 +279,7 @@ DISCRIMINATOR_STEP = Exercise(
         "G resting": "G is in eval mode after your step, and it was in train mode. Leave out G.eval().",
         "D resting": "D is in eval mode after your step, and it was in train mode. Leave out D.eval().",
         "D": "D {got}. Call opt_D.zero_grad(), loss.backward() and opt_D.step(), in this order.",
-        "steps": "D moved by {got}. Add both halves of the loss, and let opt_D step once.",
+        "steps": "D moved by {got}. One loss of both halves and one opt_D.step() must move it.",
         "gradient": "D moved, but not against the gradient of L_D. Compare your loss with the formula of L_D.",
         "not finite": "D moved to NaN or infinity. A logit may be any number, also 0 or below.",
     },
@@ -290,7 +303,14 @@ def noise_and_images(seed: int) -> Plain:
 def pair_of_networks(answer: Any, inputs: Plain) -> Iterator[tuple[str, Any]]:
     pair = answer()
     is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(net, nn.Module) for net in pair)
-    yield "pair", "two networks" if is_pair else type(pair).__name__
+    yield (
+        "pair",
+        "two networks"
+        if is_pair
+        else "two classes"
+        if isinstance(pair, tuple) and all(isinstance(p, type) for p in pair)
+        else type(pair).__name__,
+    )
     if not is_pair:
         return
     (G, D), z, x = pair, *(torch.tensor(inputs[name], dtype=torch.float32) for name in ("z", "x"))
@@ -393,15 +413,15 @@ def dropout(h: Tensor, a: Tensor) -> str:
 
 
 PAIR = {
-    "pair": "The function must return two networks, the generator first. End it with: return G, D",
+    "pair": "The function must return two networks, the generator first, not {got}. End it with: return G, D",
     "order": "The two networks are in the wrong order. Write return G, D",
     "G takes z": "G cannot take z of shape (n, 128). Look at its first layer, and at the widths that must meet.",
     "D takes images": "D cannot take images of shape (n, 1, 28, 28). Begin with nn.Flatten(), and look at the widths.",
     "layers": "G and D share parameters, so one step would move both. Give each player layers of its own.",
     "G shape": "G returns the shape {got}, and it must be {expected}. End it with nn.Unflatten(1, (1, 28, 28)).",
     "D shape": "D returns the shape {got}, and it must be {expected}: one output at the end, and no squeeze after it.",
-    "G weights": "G has no layer with weights, so it cannot learn.",
-    "D weights": "D has no layer with weights, so it cannot learn.",
+    "G weights": "G has no layer that the check can see: take nn.Linear or a convolution.",
+    "D weights": "D has no layer that the check can see: take nn.Linear or a convolution.",
     "G tail": "G does not end in tanh but in {got}. The images lie in [-1, 1], so the fakes must lie there too.",
     "D tail": "D ends in {got} after its last linear layer. Leave it out: a logit may be any number.",
     "G rests": "In eval mode G gives two answers to one z. F.dropout needs training=self.training.",
@@ -548,7 +568,7 @@ def gans_of_sizes(answer: Any, inputs: Plain) -> Iterator[tuple[str, Any]]:
     sizes = [int(size) for size in inputs["latent_dims"]]
     gans = [answer(size) for size in sizes]
     yield "type", next((type(gan).__name__ for gan in gans if not isinstance(gan, GAN)), "GAN")
-    yield "steps", sum(gan.steps_done for gan in gans)
+    yield "steps", max(gan.steps_done for gan in gans)
     latents: list[Any] = [gan.latent for gan in gans]  # GAN does not look at their type
     drawn = [
         latent(4, torch.Generator(gan.device).manual_seed(0)) for latent, gan in zip(latents, gans) if callable(latent)
@@ -589,7 +609,7 @@ NOISE_SIZE = Exercise(
     probe=gans_of_sizes,
     otherwise={
         "type": "The function returned an object of type {got}. Return a GAN: GAN(G, D, ...).",
-        "steps": "The GANs have done {got} steps already. Return them untrained: the lesson trains them next.",
+        "steps": "The GANs have trained already, {got} steps each. Return them untrained: the lesson trains them next.",
         "latent": "The latent must be a function that draws z: pass models.NormalLatent(latent_dim).",
         "dtype": "The latent draws z of dtype {got}. Give both one dtype: models.NormalLatent draws float32.",
         "latent_dim": "{got} follows latent_dim, and both must.",
@@ -601,7 +621,7 @@ NOISE_SIZE = Exercise(
         (lambda latent_dim: gan_of(latent_dim, latent_dim, "D G opt_G opt_D latent"), SWAPPED),
         (lambda latent_dim: gan_of(latent_dim, latent_dim, "G D opt_D opt_G latent"), SWAPPED),
         (lambda latent_dim: gan_of(latent_dim, latent_dim, "G opt_G D opt_D latent"), SWAPPED),
-        (lambda latent_dim: gan_of(128, 128), "Neither the latent nor G uses latent_dim. Give it to both."),
+        (lambda latent_dim: gan_of(128, 128), "Neither the latent nor G has latent_dim numbers. Give it to both."),
         (
             lambda latent_dim: gan_of(128, latent_dim),
             "The latent draws latent_dim numbers, which G cannot take. Give latent_dim to G too.",
@@ -767,7 +787,7 @@ IS_STEP = Exercise(
     f"It meets {RIGHT} right programs and {len(CANDIDATES) - RIGHT} broken ones.",
     solution=is_step,
     inputs=order_of(CANDIDATES),
-    probe=accepts(CANDIDATES),
+    probe=accepts(CANDIDATES, "G", "D", "opt_D", "x", "z"),
     otherwise={"type": "Your check returned an object of type {got}. Return True or False for each program."},
     free=("said",),
     verdict=verdict_on_a_check(CANDIDATES, RIGHT, ENOUGH),

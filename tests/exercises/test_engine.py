@@ -781,7 +781,6 @@ def asserts_or_returns(candidate):
         lambda candidate: np.isclose(candidate(5), 10),
         lambda candidate: np.array(candidate(5) == 10),
         lambda candidate: torch.tensor(candidate(5)) == 10,
-        lambda candidate: None if candidate(5) == 10 else False,
     ],
 )
 def test_a_check_returns_a_truth_or_asserts(judge):
@@ -799,7 +798,14 @@ def test_a_check_returns_a_truth_or_asserts(judge):
         (lambda candidate: "yes", "Your check returned an object of type str."),
         (lambda candidate: torch.ones(2) > 0, "Your check returned an object of type Tensor."),
         (lambda candidate: print(candidate(5) == 10), "Your function returns nothing. Does is_twice end with return?"),
-        (lambda candidate: candidate(5) > 0 or None, "Your function returns nothing"),
+        (
+            lambda candidate: True if candidate(5) == 10 else None,
+            "Your check returned an object of type NoneType for some",
+        ),
+        (
+            lambda candidate: None if candidate(5) == 10 else False,
+            "Your check returned an object of type NoneType for so",
+        ),
         (lambda candidate: candidate(), "Your code raised TypeError"),
         (lambda candidate: candidate.__name__ in ("twice", "<lambda>"), "It refuses a right one"),
     ],

@@ -72,7 +72,7 @@ TWINS["02.value"] = {
 OTHERS["02.value"] = [
     (value_of_logits(lambda s: np.log(special.expit(s))), "exp(s) is too large, or sigmoid(s) is 0"),
     (value_of_D(lambda D: torch.log(D + 1e-8)), "At logits of 40, V is -18.42 and not"),
-    (value_of_D(lambda D: torch.log(D.clamp(1e-7, 1 - 1e-7))), "Leave out clamps and epsilons"),
+    (value_of_D(lambda D: torch.log(D.clamp(1e-7, 1 - 1e-7))), "No clamp, epsilon or BCE"),
     (value_of_D(lambda D: -binary_cross_entropy(D, ones(D))), "At logits of 40"),
     (lambda r, f: logsigmoid(r.clamp(-60, 60)).mean() - softplus(f.clamp(-60, 60)).mean(), "At logits of 720, V is"),
     (value_of_logits(lambda s: logsigmoid(s) + 1e-9 / (s.abs().max() < 600)), "At logits of 720 the result is inf"),
@@ -223,7 +223,7 @@ RIGHT["02.real_mean"] = {
     "matrix product": weighing(torch.exp, lambda x, w: (w.T @ x / len(x)).squeeze()),
 }
 TWINS["02.real_mean"] = {
-    "This is the mean of the fakes": lambda x, s: np.average(x),
+    "This is the mean of the fakes,": lambda x, s: np.average(x),
     "The weight is D itself": weighing(lambda s: 1 / (1 + torch.exp(-s))),
     "This is upside down": weighing(lambda s: 1 / s.exp()),
     "The weight is the logit": weighing(lambda s: s.sigmoid().log() - (1 - s.sigmoid()).log()),

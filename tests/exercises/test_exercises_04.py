@@ -178,6 +178,7 @@ def by_an_own_optimizer(G, D, opt_D, x, z):
 
 TWINS["04.discriminator_step"] = {
     "The labels are swapped": step(lambda r, f: bce(r, 0.0) + bce(f, 1.0)),
+    "D learns to call all images": step(lambda r, f: bce(r, 1.0) + bce(f, 1.0)),
     "The sign of the whole": step(lambda r, f: (logsigmoid(r) + logsigmoid(-f)).mean()),
     "Only G(z) belongs": all_under_no_grad,
     "Only the real half": lambda G, D, o, x, z: (o.zero_grad(), bce(D(x), 1.0).backward(), o.step()),
@@ -374,7 +375,7 @@ OTHERS["04.deeper_pair"] = [
     (lambda: (G_of(), nn.Sequential(D_of(), nn.Flatten(0))), "one output at the end, and no squeeze"),
     (lambda: (G_of(), D_of(784, 50, 50, 2)), "D returns the shape"),
     (lambda: (G_of(), functional_D(lambda t: t.mean())), "D returns the shape (), and it must be"),
-    (lambda: (image(nn.ZeroPad1d((0, 656))), D_of()), "G has no layer with weights"),
+    (lambda: (image(nn.ZeroPad1d((0, 656))), D_of()), "G has no layer that the check can see"),
     (lambda: (image(*layers(HIGH), tail=nn.Identity), D_of()), "not end in tanh but in nothing"),
     (lambda: (image(*layers(HIGH), tail=nn.Sigmoid), D_of()), "not end in tanh but in sigmoid"),
     (lambda: (G_of(), functional_D(torch.sigmoid)), "D ends in sigmoid after its last linear layer"),
@@ -432,7 +433,7 @@ OTHERS["04.noise_size"] = [
     (lambda k: gan_of(*models.textbook_pair(k), models.NormalLatent), "latent must be a function that draws z"),
     (lambda k: models.textbook_pair(k), "of type tuple. Return a GAN"),
     (lambda k: print(gan_of(*models.textbook_pair(k), models.NormalLatent(k))), "Your function returns nothing"),
-    (lambda k: trained(in_float64(k), torch.zeros(64, 1, 28, 28).double(), 1), "have done 3 steps already"),
+    (lambda k: trained(in_float64(k), torch.zeros(64, 1, 28, 28).double(), 1), "have trained already, 1 steps each"),
     (lambda k: gan_of(G_of(k, 784), D_of(), models.NormalLatent(k, torch.float64)), "draws z of dtype torch.float64"),
     (lambda k: gan_of(G_of(k, 9, 784), D_ONCE, models.NormalLatent(k)), "Two calls share parameters"),
     (lambda k: gan_of(nn.Linear(k, 784), D_of(), models.NormalLatent(k)), "The samples have the shapes [(4, 784)"),
