@@ -117,6 +117,7 @@ def test_the_still_picture_hides_beside_a_live_widget_alone(displayed):
     assert f"{child}:has(+ {child} .ganlib-still):not(:has(.ganlib-live))" in html
 
 
+@pytest.mark.slow
 def test_ipython_in_a_terminal_prints_the_sentence_once():
     program = (
         "import matplotlib; matplotlib.use('Agg')\nimport matplotlib.pyplot as plt\nfrom ganlib.show import show\n"

@@ -104,6 +104,7 @@ def test_the_spot_check_notices():
     assert disagreements(table, [(True, "a", "0.50"), (True, "c", "")]) == ["b", "c"]
 
 
+@pytest.mark.slow
 def test_hash_of_the_quality_table_covers_its_recipes_and_what_they_stand_on(tmp_path, monkeypatch):
     before, source = make_tables.quality_hash(), Path(quality.__file__).read_text(encoding="utf-8")
     for name, changed in (("a", source.replace("EPOCH = 469", "EPOCH = 468")), ("b", source + "\n\nNEW = 1\n")):

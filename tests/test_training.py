@@ -371,6 +371,7 @@ def test_the_record_of_the_step_that_was_waited_for_is_kept():
     assert seen == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_stop_pressed_twenty_times_at_random_moments_never_tears_a_step():
     expected, gan = small(), small()
     rng, stops = random.Random(0), 0

@@ -160,6 +160,7 @@ def test_another_wrong_answer_is_told_what_came(name, part, answer):
             assert_well_written(found.message, name)
 
 
+@pytest.mark.slow
 @every_exercise
 def test_every_fact_has_a_sentence_or_is_free(name, honest):
     exercise = find(name)

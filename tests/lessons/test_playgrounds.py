@@ -290,6 +290,7 @@ def test_each_slider_moves_the_picture_and_back():
     assert value_playground().png == value_playground().png
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_what_is_drawn_is_what_is_said(figures, place):
     view = value_playground()
