@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from small_gans import After
 from torch import nn
 from torch.nn import functional as F
 
@@ -30,17 +31,6 @@ def noise(n=8, seed=0):
 
 def step(gan, *batch):
     return gan.step(itertools.repeat(batch or (noise(),)))
-
-
-class After(nn.Module):
-    """A network and something done to what it returns."""
-
-    def __init__(self, net, function):
-        super().__init__()
-        self.net, self.function = net, function
-
-    def forward(self, x):
-        return self.function(self.net(x))
 
 
 class Before(After):

@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from small_gans import After
 from torch import nn
 from torch.nn.functional import softplus
 
@@ -759,17 +760,6 @@ def images(n=8, seed=0):
 
 def stream(*batch):
     return itertools.repeat(batch or (images(),))
-
-
-class After(nn.Module):
-    """A network and something done to what it returns."""
-
-    def __init__(self, net, function):
-        super().__init__()
-        self.net, self.function = net, function
-
-    def forward(self, x):
-        return self.function(self.net(x))
 
 
 def test_a_frozen_layer_of_g_stays_and_the_rest_learns():

@@ -323,6 +323,33 @@ def order_of(candidates: Sequence[Any]) -> Callable[[int], Plain]:
     return lambda seed: {"order": np.random.default_rng(seed).permutation(len(candidates))}
 
 
+def write_the_check(
+    candidates: Sequence[tuple[Callable[..., Any], str]],
+    *,
+    right: int,
+    enough: int,
+    arguments: Sequence[str],
+    **block: Any,
+) -> Exercise:
+    """Return the exercise to write a check that accepts the first ``right`` programs and refuses ``enough`` others.
+
+    ``candidates`` are programs of ``arguments`` with their descriptions; ``block`` is the rest of an `Exercise`, whose
+    task goes on with the numbers of programs.
+    """
+    broken = len(candidates) - right
+    return Exercise(
+        **block | {"task": f"{block['task']} It meets {right} right programs and {broken} broken ones."},
+        inputs=order_of(candidates),
+        probe=accepts(candidates, *arguments),
+        free=("said",),
+        verdict=verdict_on_a_check(candidates, right, enough),
+        praise=lambda inputs, seen: (
+            f"It accepts all right programs, and refuses {int((seen['said'][right:] == 0).sum())} of "
+            f"{broken} broken ones."
+        ),
+    )
+
+
 def _nameless(function: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
     def candidate(*arguments: Any, **named: Any) -> Any:
         return function(*arguments, *(named[name] for name in names[len(arguments) :]))

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.functional import logsigmoid, softplus
 
-from .engine import Exercise, accepts, order_of, tensors, verdict_on_a_check
+from .engine import Exercise, tensors, write_the_check
 
 LOG_2 = math.log(2)
 SMOOTHED = (0.7, 0.8, 0.9, 0.95)  # labels that are often taken in the place of 1
@@ -448,22 +448,16 @@ CANDIDATES: list[tuple[Any, str]] = [
     (naive(1e-8), "an epsilon in the logarithms, which shows at large logits only"),
     (lambda r, f: logsigmoid(r).mean(), "the real half alone"),
 ]
-RIGHT, ENOUGH = 3, 6
-
-IS_VALUE = in_double_precision(
+IS_VALUE = write_the_check(
+    CANDIDATES,
+    right=3,
+    enough=6,
+    arguments=("real_logits", "fake_logits"),
     name="02.is_value",
-    task="return True if candidate(real_logits, fake_logits) computes V(D, G), and False if not. "
-    f"It meets {RIGHT} right programs and {len(CANDIDATES) - RIGHT} broken ones.",
+    task="return True if candidate(real_logits, fake_logits) computes V(D, G), and False if not.",
     solution=is_value,
-    inputs=order_of(CANDIDATES),
-    probe=accepts(CANDIDATES, "real_logits", "fake_logits"),
+    dtype=torch.float64,
     otherwise={"type": "Your check returned an object of type {got}. Return True or False for each candidate."},
-    free=("said",),
-    verdict=verdict_on_a_check(CANDIDATES, RIGHT, ENOUGH),
-    praise=lambda inputs, seen: (
-        f"It accepts all right programs, and refuses {int((seen['said'][RIGHT:] == 0).sum())} of "
-        f"{len(CANDIDATES) - RIGHT} broken ones."
-    ),
     hints=(
         "Call the candidate on logits of your own, and compare with V from the formula. Which logits show a mistake?",
         "Take batches of unequal size, and also logits of 60 or more. torch.isclose allows for the last digits.",

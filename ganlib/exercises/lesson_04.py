@@ -17,7 +17,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from ganlib import models, training
 from ganlib.gan import GAN
 
-from .engine import Exercise, Plain, accepts, order_of, tensors, verdict_on_a_check
+from .engine import Exercise, Plain, tensors, write_the_check
 
 # exp(-s) and sigmoid(s) leave float32 at the same logits: no fact tells them apart
 INFINITE = "At a logit of -95 the loss is infinite: exp(-s) is too large, or sigmoid(s) is 0. Take softplus(-s)."
@@ -779,22 +779,15 @@ CANDIDATES: list[tuple[Any, str]] = [
     (step_with(loss_of_D, lambda G, x, z: G(torch.randn_like(z)).detach()), "noise of its own in the place of z"),
     (left_resting, "D left in eval mode"),
 ]
-RIGHT, ENOUGH = 3, 6
-
-IS_STEP = Exercise(
+IS_STEP = write_the_check(
+    CANDIDATES,
+    right=3,
+    enough=6,
+    arguments=("G", "D", "opt_D", "x", "z"),
     name="04.is_step",
-    task="return True if step(G, D, opt_D, x, z) is a right update of D, and False if not. "
-    f"It meets {RIGHT} right programs and {len(CANDIDATES) - RIGHT} broken ones.",
+    task="return True if step(G, D, opt_D, x, z) is a right update of D, and False if not.",
     solution=is_step,
-    inputs=order_of(CANDIDATES),
-    probe=accepts(CANDIDATES, "G", "D", "opt_D", "x", "z"),
     otherwise={"type": "Your check returned an object of type {got}. Return True or False for each program."},
-    free=("said",),
-    verdict=verdict_on_a_check(CANDIDATES, RIGHT, ENOUGH),
-    praise=lambda inputs, seen: (
-        f"It accepts all right programs, and refuses {int((seen['said'][RIGHT:] == 0).sum())} of "
-        f"{len(CANDIDATES) - RIGHT} broken ones."
-    ),
     hints=(
         "Make a small G and D, call the step on them, and look: who moved, and where to? What must stay as it was?",
         "Compute D's gradient before the call: SGD with lr=1 moves D by minus that. Old gradients must not count.",

@@ -1,6 +1,7 @@
-"""Small GANs for the tests of `ganlib.training` and `ganlib.checkpoints`, and what compares two of them."""
+"""Small GANs for the tests of training, checkpoints and `GAN`, what compares two of them, and a network with an end."""
 
 import torch
+from torch import nn
 
 from ganlib import models
 from ganlib.gan import GAN
@@ -42,3 +43,14 @@ def same(a, b):
     return a.keys() == b.keys() and all(
         torch.equal(a[k], b[k]) if isinstance(a[k], torch.Tensor) else a[k] == b[k] for k in a
     )
+
+
+class After(nn.Module):
+    """A network and something done to what it returns."""
+
+    def __init__(self, net, function):
+        super().__init__()
+        self.net, self.function = net, function
+
+    def forward(self, x):
+        return self.function(self.net(x))
