@@ -2,6 +2,7 @@
 PYTHON ?= python3
 LESSON ?=
 VENV := .venv
+COLAB := .venv-colab
 RUN := $(VENV)/bin/python
 TORCH := $(shell grep '^torch==' requirements.lock)
 # PyPI's own torch for Linux brings several GB of CUDA; elsewhere it is the CPU build already.
@@ -12,13 +13,16 @@ STRICT := env -u GANLIB_SEED GANLIB_STRICT=1 $(RUN)
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) --nbval-sanitize-with=tests/helpers/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help lab quick test test-data test-exact notebooks tables bench format
+.PHONY: help lab colab quick test test-data test-exact test-colab browser notebooks tables bench format
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 lab: $(VENV)/.lab  ## open the lessons in JupyterLab (LESSON=04 opens lesson 04)
 	$(RUN) -m jupyterlab $(firstword $(sort $(wildcard notebooks/$(LESSON)*.ipynb)) notebooks)
+
+colab: $(VENV)/.lab  ## write copies of the lessons that need nothing beside them, for Google Colab, to colab/
+	$(RUN) tools/colab.py copies colab
 
 quick: $(VENV)/.test  ## run in a minute the checks that need no training and no kernel
 	$(RUN) -m ruff check .
@@ -43,7 +47,16 @@ test-data: $(VENV)/.test
 test-exact: $(VENV)/.test
 	$(STRICT) -m pytest -rs $(NBVAL) notebooks/02*.ipynb
 
+# Such copies, where the packages of Google Colab are and ganlib is not.
+test-colab: $(VENV)/.test $(COLAB)/.made
+	$(DATA)
+	$(STRICT) tools/colab.py test $(COLAB)/bin/python -rs $(subst --nbval-current-env,,$(NBVAL))
+
+browser: $(VENV)/.browser  ## look at lessons in a real browser (needs Chromium: apt-get install chromium)
+	$(RUN) -m pytest -rs tests/browser
+
 notebooks: $(VENV)/.test  ## run lessons and store their outputs (LESSON=04, or LESSON=changed since the last commit)
+	$(RUN) tools/colab.py setup
 	$(RUN) tools/run_notebooks.py $(LESSON)
 
 tables: $(VENV)/.test  ## make the committed tables of long runs again (hours)
@@ -57,10 +70,18 @@ format: $(VENV)/.test  ## lay out the code and mend what can be mended
 	$(RUN) -m ruff format .
 
 # A stamp is older than the files it depends on when they change: only then is anything installed again.
-$(VENV)/.lab $(VENV)/.test: $(VENV)/.%: pyproject.toml requirements.lock | $(RUN)
+$(VENV)/.lab $(VENV)/.test $(VENV)/.browser: $(VENV)/.%: pyproject.toml requirements.lock | $(RUN)
 	$(RUN) -m pip install --retries 1 --no-deps "$(TORCH)" $(TORCH_INDEX)
 	$(RUN) -m pip install -c requirements.lock -e ".[$*]"
-	@touch $@ $(if $(filter test,$*),$(VENV)/.lab)
+	@touch $@ $(if $(filter test browser,$*),$(VENV)/.lab) $(if $(filter browser,$*),$(VENV)/.test)
+
+# What Colab has, but the course's own PyTorch, which is at hand.
+$(COLAB)/.made: tests/helpers/colab.txt requirements.lock | $(RUN)
+	$(RUN) -m venv --clear $(COLAB)
+	$(COLAB)/bin/python -m pip install --retries 1 --no-deps "$(TORCH)" $(TORCH_INDEX)
+	sed 's/^torch==.*/$(TORCH)/' $< >$(COLAB)/requirements.txt
+	$(COLAB)/bin/python -m pip install -r $(COLAB)/requirements.txt
+	@touch $@
 
 $(RUN):
 	@command -v $(PYTHON) >/dev/null || { \

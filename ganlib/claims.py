@@ -3,66 +3,135 @@
 import math
 import os
 import sys
+import textwrap
 import unicodedata
+from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 # Korean Windows consoles use cp949, which lacks these signs; every other sign falls back on its plain letter.
 ASCII = {"✓": "[ok]", "✗": "[no]", "−": "-", "–": "-"}
-CHANGED = "A setting was changed: that is fine, and this is what the change did."
+WIDTH = 96  # signs in a line: JupyterLab would break a longer one inside a word
+NOT_SO = "If you changed a setting, this is what it did. If not, run the lesson again from its top."
+YES_NO = {"true": True, "yes": True, "false": False, "no": False}
 
 
 def claim(text: str, ok: Any, measured: Any = None, *, expected: Any = None, why: str | None = None) -> None:
-    """Print `text` with ✓ when `ok` is true, otherwise with ✗, what was expected and why it may have failed.
+    """Print `text` with ✓ when `ok` is true, otherwise with ✗, what is not so, what was expected and what to do.
 
-    What was measured stands in brackets at the end of the line, so a comparison of outputs can mask it.
-    `ok`: one bool (Python, numpy or torch); `measured` and `expected`: numbers or strings. With the
-    environment variable GANLIB_STRICT=1 a false claim raises AssertionError. Raises TypeError for an `ok`
-    that is no bool, ValueError for text that cannot be masked and for NaN in a true claim. Lesson 01
-    introduces it.
+    `ok`: one bool (Python, numpy or torch), or a dict of several that names each; the names of the false ones are
+    printed. What was measured stands in brackets at the end, so a comparison of outputs can mask it: `measured` and
+    `expected` are numbers or strings. With the environment variable GANLIB_STRICT=1 a false claim raises
+    AssertionError. Raises TypeError for an `ok` that is no bool, ValueError for text that cannot be masked, for no
+    condition at all and for NaN in a true claim. Used by every lesson.
     """
     if "(" in text or "\n" in text or text.endswith("."):
         raise ValueError(
             f"text must be one line without '(' and without a final '.', got {text!r}: "
             "pass the number as measured=, it is printed in brackets"
         )
-    truth = _item(ok)
-    if not isinstance(truth, bool):
-        raise TypeError(
-            f"ok must be one bool, got {type(ok).__name__} {ok!r}: write a comparison, and reduce an array with .all()"
-        )
+    false = [name for name, truth in _conditions(ok).items() if not truth]
     value = _item(measured)
-    if truth and isinstance(value, float) and math.isnan(value):
+    if not false and isinstance(value, float) and math.isnan(value):
         raise ValueError(
             f"measured is NaN in a claim that holds ({text}): no sentence about NaN is true, "
             "look for a division 0/0 or a training that diverged"
         )
     facts = [] if measured is None else [_short(value)]
-    if not truth and expected is not None:
+    if false and expected is not None:
         facts.append(f"expected {_short(_item(expected))}")
-    line = ("✓ " if truth else "✗ ") + text + (f" ({'; '.join(facts)})" if facts else "")
-    if not truth:
-        line += f"\n  {why or CHANGED}"
+    lines = [("✗ " if false else "✓ ") + text + (f" ({'; '.join(facts)})" if facts else "")]
+    if false:
+        lines += [f"  Not so: {'; '.join(false)}."] if isinstance(ok, Mapping) else []
+        lines += [f"  {why or NOT_SO}"]
         if strict():
-            raise AssertionError(line)
-    say(line)
+            raise AssertionError("\n".join(lines))
+    for line in lines:
+        say(wrap(line))
 
 
-def guess(mine: Any, measured: Any) -> None:
-    """Print a reader's guess beside what was measured, and whether they agree; None is no guess. Used by every lesson.
+def _conditions(ok: Any) -> dict[str, bool]:
+    """The named conditions of a claim; a lone one has no name."""
+    named = {name: _item(one) for name, one in (ok if isinstance(ok, Mapping) else {"": ok}).items()}
+    if not named:
+        raise ValueError("ok must hold a condition, got an empty dict: name what the sentence says")
+    for name, truth in named.items():
+        if not isinstance(truth, bool):
+            raise TypeError(
+                f"ok must be one bool, got {type(truth).__name__} {truth!r}{f' for {name!r}' if name else ''}: "
+                "write a comparison, and reduce an array with .all()"
+            )
+    return named
 
-    Numbers agree within a tenth of what was measured; anything else must be equal.
+
+def wrap(line: str) -> str:
+    """Return `line` broken at spaces, continued with an indent of four, by which a claim is put together again."""
+    if len(line) <= WIDTH:  # also the lines of a program in a hint, with their indents
+        return line
+    return textwrap.fill(line, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
+def guess(mine: Any, measured: Any, *, power_of_ten: bool = False) -> None:
+    """Print a reader's guess beside what was measured, and how near it was; None is no guess. Used by every lesson.
+
+    Text counts as what it says: "2/3", "-4", "1,000", "yes". A number is right within a tenth; with `power_of_ten`
+    also one of the two powers of ten beside it, or the exponent alone.
     """
     value = _item(measured)
     shown = f"{value:,}" if type(value) is int else str(value)
     if mine is None:
-        say(f"your guess: none yet, measured: {shown}")
+        say(wrap(f"your guess: none yet, measured: {shown}"))
         return
-    mine = tuple(mine) if isinstance(mine, list) else mine
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        right = isinstance(mine, (int, float)) and abs(mine - value) <= 0.1 * abs(value)
-    else:
-        right = mine == value
-    say(f"your guess: {mine}, measured: {shown}: {'right' if right else 'not quite'}")
+    say(wrap(f"your guess: {mine}, measured: {shown}: {_verdict(_meant(mine, value), value, power_of_ten)}"))
+
+
+def _meant(mine: Any, value: Any) -> Any:
+    """What a reader meant, in the kind of `value`; what cannot be read stays as it is."""
+    if isinstance(value, tuple):
+        parts = mine.strip("()[] ").split(",") if isinstance(mine, str) else mine
+        same = isinstance(parts, (list, tuple)) and len(parts) == len(value)
+        return tuple(map(_meant, parts, value)) if same else mine
+    mine = _item(mine)
+    if isinstance(value, str):
+        return str(mine).strip().lower()
+    if isinstance(mine, str):
+        text = mine.strip().lower().replace("−", "-").replace(",", "").replace("_", "").removesuffix(".")
+        if isinstance(value, bool):
+            return YES_NO.get(text, mine)
+        text = text.replace("10^", "1e").replace("10**", "1e").replace(" ", "")
+        try:
+            return float(Fraction(text.removesuffix("%"))) / (100 if text.endswith("%") else 1)
+        except (ValueError, ZeroDivisionError):
+            return mine
+    return bool(mine) if isinstance(value, bool) and mine in (0, 1) else mine
+
+
+def _verdict(mine: Any, value: Any, power_of_ten: bool = False) -> str:
+    if isinstance(value, tuple):
+        if not isinstance(mine, tuple) or len(mine) != len(value):
+            return f"write {len(value)} values in brackets"
+        right = sum(_verdict(m, v) == "right" for m, v in zip(mine, value))
+        if right < len(value) and all("right" in [_verdict(m, v) for m in mine] for v in value):
+            return "the right numbers in another order"
+        return "right" if right == len(value) else f"{right} of {len(value)} right"
+    if isinstance(value, (bool, str)):
+        wanted = value.strip().lower() if isinstance(value, str) else value
+        return "right" if type(mine) is type(wanted) and mine == wanted else "not this time"
+    if isinstance(mine, bool) or not isinstance(mine, (int, float)) or not math.isfinite(mine):
+        return 'write a number, such as 0.5 or "1/2"'
+    if abs(mine - value) <= 0.1 * abs(value):
+        return "right"
+    if power_of_ten and value > 0:
+        around = (math.floor(math.log10(value)), math.ceil(math.log10(value)))
+        if mine in around or (mine > 0 and 10 ** around[0] * 0.9 <= mine <= 10 ** around[1] * 1.1):
+            return "right, that is the power of ten"
+    if mine * value > 0:
+        factor = max(mine / value, value / mine)
+        much = f"{factor:.1f} times too {'large' if abs(mine) > abs(value) else 'small'}"
+        return f"near, {much}" if factor <= 1.5 else much
+    if value and abs(mine + value) <= 0.1 * abs(value):
+        return "the size is right, the sign is not"
+    return f"{abs(mine - value):.3g} away"
 
 
 def strict() -> bool:

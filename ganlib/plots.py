@@ -1,13 +1,17 @@
-"""Figures of the lessons: each function takes data and an optional `ax`, and returns the `ax` it drew on."""
+"""Figures of the lessons: each function takes data and an optional `ax`, and returns the `ax` it drew on.
+
+They are dark ink on white paper, also under a dark style of matplotlib, and at most as wide as a page.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator
 
 from .images import IMAGE_SHAPE, check_images
 
@@ -16,46 +20,188 @@ if TYPE_CHECKING:
 
     Images = torch.Tensor | np.ndarray
 
+P = ParamSpec("P")
+Drawn = TypeVar("Drawn", bound=Axes | list[Axes])
 History = Sequence[Mapping[str, Any]]  # what a training loop appends: {"step": step, **log}
 
-# One look for each role in every figure: colours of petroff10, which colour-blind readers can tell apart, and
-# a line style and a marker for prints without colour. The generator's curves look like the fakes it makes.
+# One look for each role in every figure. Each colour has a contrast of 3 or more to white, and colour-blind readers
+# can tell it from the others; line, width and marker do it without colour. The thin lines lie on the wide ones, so
+# that curves which agree are all seen: D runs on D* as on a road. The generator's curves look like the fakes it makes.
 STYLE: dict[str, dict[str, Any]] = {
-    "real": {"color": "#3f90da", "linestyle": "-", "marker": "o"},
-    "fake": {"color": "#e76300", "linestyle": "--", "marker": "^"},
-    "D": {"color": "#832db6", "linestyle": "-.", "marker": "s"},
-    "D*": {"color": "#717581", "linestyle": ":", "marker": "x"},
+    "real": {"color": "#3f90da", "linestyle": "-", "linewidth": 2.5, "marker": "o"},
+    "fake": {"color": "#e76300", "linestyle": "--", "linewidth": 1.7, "marker": "^"},
+    "D": {"color": "#832db6", "linestyle": "-.", "linewidth": 1.7, "marker": "s"},
+    "D*": {"color": "#8f8f8f", "linestyle": "-", "linewidth": 5.0, "marker": "x"},
 }
-# Recipes that are compared get three more colours, which differ in brightness too.
-SERIES = (("#ffa90e", "v"), ("#94a4a2", "D"), ("#bd1f01", "P"))
-LINES = ("-", "--", "-.")
-NEUTRAL = "#767676"  # a grey with a contrast of 4.5 to white paper, and to black under a dark style
+ROLES = {"p": "real", "p_g": "fake", "D": "D", "D*": "D*"}  # curves that are known by their names
+# What has no role gets three more looks, from a wide bright line to a thin dark one.
+SERIES: tuple[dict[str, Any], ...] = (
+    {"color": "#1f9e89", "linestyle": "-", "linewidth": 3.5, "marker": "v"},
+    {"color": "#b0102e", "linestyle": "--", "linewidth": 1.7, "marker": "D"},
+    {"color": "#1a1a3e", "linestyle": "-.", "linewidth": 1.2, "marker": "P"},
+)
+INK, NEUTRAL = "black", "#767676"  # of words and counted dots, and of what stands back
 FIXED_POINT: dict[str, Any] = {"color": NEUTRAL, "linestyle": ":", "linewidth": 1.2}
+WIDTH = 8.6  # inches of a page
+SMALL = 9  # the smallest letters, in points
+MEASURES = {"frechet": "Fréchet distance (our judge's features, 10,000 samples)"}  # as axes name them
 GAP = 1  # pixels between two images
 GREY, PAPER = 200, 255  # of the gap and of an empty place
 
 
-ROLES = {"p": "real", "p_g": "fake", "D": "D", "D*": "D*"}  # curves that are known by their names
+def on_white(draw: Callable[P, Drawn]) -> Callable[P, Drawn]:
+    """Let a function draw in matplotlib's default style on white, whatever the style in force and of the axes given."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **settings: P.kwargs) -> Drawn:
+        with plt.style.context("default"):
+            axes = draw(*args, **settings)
+        for ax in axes if isinstance(axes, list) else [axes]:
+            ax.figure.set_facecolor("white")
+            ax.set_facecolor("white")
+            ax.tick_params(which="both", colors=INK)
+            ax.spines[:].set_edgecolor(INK)
+            for words in (ax.title, ax.xaxis.label, ax.yaxis.label):
+                words.set_color(INK)
+        return axes
+
+    return drawn
 
 
-def curves(x: Any, named: Mapping[str, Any], ax: Axes | None = None, **settings: Any) -> Axes:
+@on_white
+def panels(n: int, *, height: float = 3.2, **settings: Any) -> list[Axes]:
+    """Make ``n`` axes side by side, over the width of a page, for the other functions to draw on.
+
+    ``settings`` are those of ``plt.subplots``, such as ``sharey=True`` and ``width_ratios``. Introduced in lesson 02.
+    """
+    return list(plt.subplots(1, n, figsize=(WIDTH, height), layout="constrained", squeeze=False, **settings)[1][0])
+
+
+@on_white
+def curves(
+    x: Any,
+    named: Mapping[str, Any],
+    ax: Axes | None = None,
+    *,
+    dots: Mapping[str, tuple[Any, Any]] | None = None,
+    at: Mapping[str, float] | None = None,
+    level: Mapping[str, float] | None = None,
+    **settings: Any,
+) -> Axes:
     """Draw named curves over ``x``: p, p_g, D and D* in their own looks, up to three others in looks to tell apart.
 
-    ``named``: values (n,) by name, for the places ``x`` (n,); ``settings`` such as ``ylabel`` are for the axes. Raises
-    ValueError for more than three other names. Introduced in lesson 02.
+    ``named``: values (n,) by name, for the places ``x`` (n,); ``dots``: pairs (x, y) by name, drawn as black dots.
+    ``at`` and ``level`` mark places and heights by name, with a dotted line. ``settings`` such as ``ylabel`` are for
+    the axes. Raises ValueError for more than three other names. Introduced in lesson 02.
     """
-    others = [name for name in named if name not in ROLES]
-    if len(others) > len(SERIES):
-        raise ValueError(f"named must hold at most {len(SERIES)} new curves, got {', '.join(others)}: draw two figures")
-    looks = {name: (STYLE[role]["color"], STYLE[role]["linestyle"]) for name, role in ROLES.items()}
-    looks |= {name: (color, line) for name, (color, _), line in zip(others, SERIES, LINES)}
+    looks = {name: STYLE[role] for name, role in ROLES.items()}
+    looks |= _looks("named", [name for name in named if name not in ROLES])
     ax = ax or _axes((7, 3.2))
     for name, y in named.items():
-        color, line = looks[name]
-        data = (values.detach() if hasattr(values, "detach") else values for values in (x, y))
-        ax.plot(*data, label=name, color=color, linestyle=line)
+        _line(ax, x, y, looks[name] | {"marker": ""}, label=name)
+    for name, (x_of_dots, y) in (dots or {}).items():
+        _line(ax, x_of_dots, y, {"color": INK, "linestyle": "", "marker": ".", "markersize": 5}, label=name)
     ax.set(**{"xlabel": "x"} | settings)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(named), frameon=False)
+    _places(ax, at)
+    for label, height in (level or {}).items():
+        _fixed_point(ax, float(height), label)
+    _legend(ax)
+    return ax
+
+
+@on_white
+def orbits(named: Mapping[str, Any], ax: Axes | None = None, **settings: Any) -> Axes:
+    """Draw the paths of points in the plane, from a black dot on; dotted lines cross at the fixed point (0, 0).
+
+    ``named``: points (steps + 1, 2) by name, at most three. ``settings`` such as ``xlabel`` are for the axes.
+    Introduced in lesson 02.
+    """
+    looks = _looks("named", list(named))
+    ax = ax or _axes((5, 4.4))
+    ax.axhline(0, **FIXED_POINT)
+    ax.axvline(0, **FIXED_POINT)
+    for name, points in named.items():
+        x, y = np.transpose(_array(points))
+        _line(ax, x, y, looks[name] | {"linewidth": min(looks[name]["linewidth"], 2), "marker": ""}, label=name)
+        _line(ax, x[:1], y[:1], {"color": INK, "marker": "o"})
+    ax.set(**{"aspect": "equal"} | settings)
+    _legend(ax)
+    return ax
+
+
+@on_white
+def slope_shares(
+    places: Mapping[str, Any], sizes: Mapping[str, Any], *, at: Mapping[str, float] | None = None
+) -> list[Axes]:
+    """Draw to which fakes G listens: a row for each loss, the fakes as an outline, filled as far as their slopes reach.
+
+    ``places``: fakes (n,) by the name of their group; ``sizes``: for each loss the sizes of its slope at all fakes, in
+    the order of ``places``. The share of a group in the whole slope stands above it. ``at`` marks places by name.
+    Returns the axes, one for each loss. Introduced in lesson 02.
+    """
+    groups = {name: _array(values).ravel() for name, values in places.items()}
+    slopes = {name: _array(values).ravel() for name, values in sizes.items()}
+    everyone = np.concatenate(list(groups.values()))
+    for name, values in slopes.items():
+        if len(values) != len(everyone):
+            raise ValueError(
+                f"sizes of {name!r} must be one for each of the {len(everyone)} places, got {len(values)}: "
+                "put the groups one after the other"
+            )
+    looks = _looks("places", list(groups))
+    bins = np.linspace(everyone.min() - 0.25, everyone.max() + 0.25, 61)
+    ends = np.cumsum([0, *map(len, groups.values())])
+    grid = plt.subplots(
+        len(slopes), 1, figsize=(WIDTH, 0.6 + 1.8 * len(slopes)), sharex=True, sharey=True, layout="constrained",
+        squeeze=False,
+    )[1]  # fmt: skip
+    axes = list(grid[:, 0])
+    top = max(np.histogram(x, bins)[0].max() for x in groups.values())
+    for ax, (loss, size) in zip(axes, slopes.items(), strict=True):
+        for k, x in enumerate(groups.values()):
+            outline = {"histtype": "step", "color": STYLE["fake"]["color"], "linewidth": 1.5, "zorder": 3}
+            ax.hist(x, bins, **outline, label=None if k else "fakes")
+        for k, ((group, x), hatch) in enumerate(zip(groups.items(), ("///", "...", "xxx"))):
+            own = size[ends[k] : ends[k + 1]]
+            look = {"color": looks[group]["color"], "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+            ax.hist(x, bins, weights=own, **look, label=f"slope: {group}")
+            ax.annotate(
+                f"{100 * own.sum() / size.sum():.1f} % of the slope", (x.mean(), top), xytext=(0, 4),
+                textcoords="offset points", ha="center", fontsize=13, fontweight="bold",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0},
+            )  # fmt: skip
+        ax.set(ylabel="fakes", ylim=(0, 1.3 * top))
+        ax.set_title(loss, loc="left", fontsize=12)
+        _places(ax, at)
+    axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=1 + len(groups), frameon=False, borderaxespad=0.2)
+    axes[-1].set_xlabel("x")
+    return axes
+
+
+@on_white
+def dot_plot(
+    named: Mapping[str, Sequence[float]],
+    ax: Axes | None = None,
+    *,
+    at: Mapping[str, float] | None = None,
+    **settings: Any,
+) -> Axes:
+    """Draw a row of dots for each name, the first one on top.
+
+    ``named``: numbers by name; ``at`` marks places by name; ``settings`` such as ``xscale`` are for the axes.
+    Introduced in lesson 04.
+    """
+    ax = ax or _axes((7, 0.8 + 0.32 * len(named)))
+    for height, values in enumerate(named.values()):
+        look = {"color": SERIES[1]["color"], "linestyle": "", "marker": "o", "markersize": 6, "markerfacecolor": "none"}
+        _line(ax, values, [height] * len(values), look)
+    ax.set_yticks(range(len(named)), list(named))
+    ax.set(**{"ylim": (len(named) - 0.5, -0.5)} | settings)
+    ax.grid(axis="y", color=NEUTRAL, linewidth=0.3)
+    ax.set_axisbelow(True)
+    if ax.get_xscale() == "log":
+        _plain_numbers(ax.xaxis)
+    _places(ax, at)
     return ax
 
 
@@ -75,6 +221,7 @@ def tile(images: "Images", columns: int | None = None) -> np.ndarray:
     return _sheet(np.round(127.5 * (1 - pixels)).astype(np.uint8), columns, gap=GAP, ground=GREY)
 
 
+@on_white
 def image_grid(
     images: "Images", ax: Axes | None = None, *, columns: int | None = None, title: str | None = None
 ) -> Axes:
@@ -85,6 +232,52 @@ def image_grid(
     return _picture(tile(images, columns), ax, pixels_per_inch=36, title=title)
 
 
+@on_white
+def image_rows(named: "Mapping[str, Images]", numbers: Mapping[str, Mapping[str, Any]] | None = None) -> Axes:
+    """Draw sets of images as rows under each other, the name above each, and its numbers as columns to the right.
+
+    ``named``: equally many images by name; ``numbers``: for each name the same measures, by name. Raises ValueError
+    for sets of different sizes. Introduced in lesson 04.
+    """
+    label = 16  # pixels above a row for its name
+    rows = [np.pad(tile(images, len(images)), ((label, 3), (0, 0)), constant_values=PAPER) for images in named.values()]
+    if len({row.shape for row in rows}) != 1:
+        sizes = ", ".join(f"{len(images)} of {name!r}" for name, images in named.items())
+        raise ValueError(f"named must hold equally many images each, got {sizes}: take the first of each")
+    ax = _picture(np.concatenate(rows), None, pixels_per_inch=50, share=0.6 if numbers else 1.0)
+    height, width = rows[0].shape
+    for k, name in enumerate(named):
+        ax.text(0, k * height + label - 2, name, va="bottom", fontsize=10, fontweight="bold")
+        for column, (measure, value) in enumerate((numbers or {}).get(name, {}).items()):
+            right = width * (1.16 + 0.24 * column)
+            ax.text(right, (k + 0.5) * height + label / 2, _rounded(value), ha="right", va="center", fontsize=12)
+            if k == 0:
+                ax.text(right, label - 2, measure.replace(" ", "\n"), ha="right", va="bottom", fontsize=10)
+    return ax
+
+
+@on_white
+def image_grids(named: "Mapping[str, Images]", numbers: Mapping[str, Mapping[str, Any]] | None = None) -> list[Axes]:
+    """Draw sets of images as large grids side by side, the name above each and its numbers in lines below.
+
+    ``named``: images by name; ``numbers``: for each name the same measures, by name. Returns the axes. Introduced in
+    lesson 04.
+    """
+    numbers = numbers or {}
+    longest = max(map(len, numbers.values()), default=0)
+    axes = panels(len(named), height=WIDTH / len(named) + 0.4 + 0.27 * longest)
+    for ax, (name, images) in zip(axes, named.items(), strict=True):
+        _picture(tile(images), ax, pixels_per_inch=36)
+        ax.set_title(name, fontsize=14, fontweight="bold")
+        words = "\n".join(f"{measure} {_rounded(value)}" for measure, value in numbers.get(name, {}).items())
+        ax.annotate(
+            words, (0.5, 0), xycoords="axes fraction", xytext=(0, -6), textcoords="offset points", ha="center",
+            va="top", fontsize=14, linespacing=1.3,
+        )  # fmt: skip
+    return axes
+
+
+@on_white
 def progress(grids: Sequence["Images"], steps: Sequence[int], ax: Axes | None = None) -> Axes:
     """Draw the samples of several moments of the training, one block for each, the step number above it.
 
@@ -99,7 +292,7 @@ def progress(grids: Sequence["Images"], steps: Sequence[int], ax: Axes | None = 
     sizes = sorted({len(images) for images in grids})
     if len(sizes) > 1:
         raise ValueError(f"grids must hold equally many images each, got {sizes}: use the same z")
-    label, space = 22, 8  # pixels above a block for its label, and around it
+    label, space = 18, 6  # pixels above a block for its label, and around it
     blocks = np.stack([np.pad(tile(images), ((label, 0), (0, 0)), constant_values=PAPER) for images in grids])
     rows = math.ceil(len(steps) / 5)  # five blocks fill the width of a notebook
     columns = math.ceil(len(steps) / rows)
@@ -107,24 +300,25 @@ def progress(grids: Sequence["Images"], steps: Sequence[int], ax: Axes | None = 
     height, width = blocks.shape[1:]
     for k, step in enumerate(steps):
         x, y = space + (k % columns) * (width + space), space + (k // columns) * (height + space)
-        # black also under a dark style: the sheet is white
-        ax.text(x + width / 2, y + label - 5, f"step {step:,}", ha="center", va="bottom", fontsize=10, color="black")
+        ax.text(x + width / 2, y + label - 3, f"step {step:,}", ha="center", va="bottom", fontsize=10)
     return ax
 
 
+@on_white
 def losses(
     history: History,
     ax: Axes | None = None,
     *,
     fixed_points: bool = True,
     smooth: int | None = None,
+    at: Mapping[str, float] | None = None,
 ) -> Axes:
     """Draw the losses of D and G over the steps, each value pale and a running mean on top.
 
     `history`: a record with "step", "loss_D" (sum of both means) and "loss_G" for each step. `smooth`: values in one
-    running mean, by default a fiftieth of all. `fixed_points` marks the losses at p_g = p and D = 1/2: 2 log 2 for D
-    and, with the non-saturating loss, log 2 for G (Goodfellow et al. 2014, section 4.1). Raises ValueError for missing
-    keys and an empty history. Introduced in lesson 04.
+    running mean, by default a fiftieth of all; `at` marks steps by name. `fixed_points` marks the losses at p_g = p
+    and D = 1/2: 2 log 2 for D and, with the non-saturating loss, log 2 for G (Goodfellow et al. 2014, section 4.1).
+    Raises ValueError for missing keys and an empty history. Introduced in lesson 04.
     """
     step, loss_D, loss_G = _series(history, "step", "loss_D", "loss_G")
     ax = _curves(step, {"loss_D": (loss_D, "D"), "loss_G": (loss_G, "fake")}, ax, smooth)
@@ -134,9 +328,11 @@ def losses(
     if min(loss_D.min(), loss_G.min()) >= 0:  # G's minimax loss is negative
         ax.set_ylim(bottom=0)
     ax.set_ylabel("loss")
+    _places(ax, at)
     return ax
 
 
+@on_white
 def probabilities(history: History, ax: Axes | None = None, *, smooth: int | None = None) -> Axes:
     """Draw the mean of D on real and on fake images over the steps, with the fixed point 1/2.
 
@@ -156,23 +352,27 @@ def probabilities(history: History, ax: Axes | None = None, *, smooth: int | Non
     return ax
 
 
+@on_white
 def quality(
     rows: Sequence[Mapping[str, Any]],
     recipes: Sequence[str],
     ax: Axes | None = None,
     *,
     metric: str = "frechet",
+    epochs: Mapping[str, int] | None = None,
 ) -> Axes:
     """Draw a metric against CPU seconds for up to three recipes: medians over seeds, and a band from best to worst.
 
     `rows`: records with "recipe", "seed", "step", "cpu_s", "weights" ("raw" or "averaged") and `metric`, as in
-    `tables.load("04_quality")`. Raises ValueError for a recipe or metric without rows. Introduced in lesson 04.
+    `tables.load("04_quality")`. Each marker carries its step, or its epoch for the recipes in `epochs`, which gives
+    their steps in an epoch. Raises ValueError for a recipe or metric without rows. Introduced in lesson 04.
     """
-    if len(recipes) > len(SERIES):
-        raise ValueError(f"recipes must be at most {len(SERIES)}, got {', '.join(recipes)}: draw two figures")
-    ax = ax or _axes((7, 4))
-    for name, (color, marker) in zip(recipes, SERIES, strict=False):
-        for weights, line in (("averaged", "-"), ("raw", "--")):
+    looks = _looks("recipes", recipes)
+    ax = ax or _axes((WIDTH, 4.6))
+    for name, look in looks.items():
+        look = look | {"linewidth": 1.7, "markersize": 6}
+        medians = {}
+        for weights in ("averaged", "raw"):
             of_step: dict[int, list[tuple[float, float]]] = {}
             for row in rows:
                 if (row["recipe"], row.get("weights")) == (name, weights) and metric in row:
@@ -181,22 +381,44 @@ def quality(
                 raise ValueError(
                     f"rows must hold {metric!r} of {name!r} with {weights} weights, got none: check the spelling"
                 )
-            x, y = np.transpose([np.median(of_step[step], axis=0) for step in sorted(of_step)])
-            look: dict[str, Any] = {"color": color, "linestyle": line, "marker": marker, "markersize": 5}
+            steps = sorted(of_step)
+            x, y = np.transpose([np.median(of_step[step], axis=0) for step in steps])
+            medians[weights] = dict(zip(steps, zip(x, y, strict=True), strict=True))
             if weights == "averaged":
-                values = [[value for _, value in of_step[step]] for step in sorted(of_step)]
-                ax.fill_between(x, list(map(min, values)), list(map(max, values)), color=color, alpha=0.2, linewidth=0)
-                look["label"] = name
-            ax.plot(x, y, **look)
+                values = [[value for _, value in of_step[step]] for step in steps]
+                band = list(map(min, values)), list(map(max, values))
+                ax.fill_between(x, *band, color=look["color"], alpha=0.2, linewidth=0)
+                _line(ax, x, y, look | {"linestyle": "-"}, label=name)
+            else:
+                _line(ax, x, y, look | {"linestyle": ":", "markerfacecolor": "white"})
+        _name_markers(ax, medians["averaged"], medians["raw"], (epochs or {}).get(name))
     ax.plot([], [], color=NEUTRAL, label="averaged weights")
-    ax.plot([], [], color=NEUTRAL, linestyle="--", label="raw weights")
-    handles, n = ax.get_legend_handles_labels()[0], len(recipes)
-    by_column = [handle for pair in zip_longest(handles[:n], handles[n:]) for handle in pair if handle]
-    ax.set(xscale="log", yscale="log", xlabel="CPU seconds of training", ylabel=metric)
+    ax.plot([], [], color=NEUTRAL, linestyle=":", label="raw weights")
+    ax.set(xscale="log", yscale="log", xlabel="CPU seconds of training", ylabel=MEASURES.get(metric, metric))
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter("{x:g}")
-    ax.legend(handles=by_column, loc="lower left", bbox_to_anchor=(0, 1), ncols=max(n, 2), frameon=False)
+        _plain_numbers(axis)
+    ax.margins(x=0.1)
+    _legend(ax)
     return ax
+
+
+def _name_markers(
+    ax: Axes,
+    averaged: Mapping[int, tuple[float, float]],
+    raw: Mapping[int, tuple[float, float]],
+    per_epoch: int | None,
+) -> None:
+    """The step, or the epoch, beside each marker, where no curve is; the first with its unit, parts of epochs none."""
+    unit, divisor = (" steps", 1) if per_epoch is None else (" epoch", per_epoch)
+    for k, (step, place) in enumerate(averaged.items()):
+        if step % divisor:
+            continue
+        below = step not in raw or raw[step][1] > place[1]
+        ax.annotate(
+            f"{step // divisor:,}{'' if k else unit}", place, xytext=(-3, -4) if below else (3, 4),
+            textcoords="offset points", ha="right" if below else "left", va="top" if below else "bottom",
+            fontsize=SMALL,
+        )  # fmt: skip
 
 
 def _pixels(images: "Images") -> np.ndarray:
@@ -218,12 +440,14 @@ def _sheet(blocks: np.ndarray, columns: int, *, gap: int, ground: int) -> np.nda
     return np.pad(sheet, ((0, gap), (0, gap)), constant_values=ground)
 
 
-def _picture(sheet: np.ndarray, ax: Axes | None, *, pixels_per_inch: float, title: str | None = None) -> Axes:
+def _picture(
+    sheet: np.ndarray, ax: Axes | None, *, pixels_per_inch: float, title: str | None = None, share: float = 1.0
+) -> Axes:
     """One array as one picture: sixty-four axes for sixty-four images would cost a hundred times as much."""
     if ax is None:
         height, width = sheet.shape
-        scale = min(1 / pixels_per_inch, 8.5 / width)  # a notebook page is about 9 inches wide
-        ax = _axes((width * scale, height * scale))
+        scale = min(1 / pixels_per_inch, WIDTH * share / width)
+        ax = _axes((width * scale / share, height * scale))
     ax.imshow(sheet, cmap="gray", vmin=0, vmax=255)
     ax.set_axis_off()
     if title is not None:
@@ -254,25 +478,84 @@ def _curves(step: np.ndarray, curves: dict[str, tuple[np.ndarray, str]], ax: Axe
     ax = ax or _axes((7, 3.2))
     window = np.full(width, 1 / width)
     for name, (values, role) in curves.items():
-        look = {key: STYLE[role][key] for key in ("color", "linestyle")}
         if width > 1:
-            ax.plot(step, values, color=look["color"], alpha=0.25, linewidth=0.8)
-        ax.plot(np.convolve(step, window, "valid"), np.convolve(values, window, "valid"), label=name, **look)
+            ax.plot(step, values, color=STYLE[role]["color"], alpha=0.25, linewidth=0.8)
+        x, y = (np.convolve(data, window, "valid") for data in (step, values))
+        _line(ax, x, y, STYLE[role] | {"marker": ""}, label=name)
     ax.set_xlabel("step" if width == 1 else f"step (lines: mean of {width} values)")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(curves), frameon=False)
+    _legend(ax)
     return ax
+
+
+def _array(values: Any) -> np.ndarray:
+    return np.asarray(values.detach() if hasattr(values, "detach") else values)
+
+
+def _looks(argument: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """A look of `SERIES` for each name."""
+    if len(names) > len(SERIES):
+        raise ValueError(
+            f"{argument} must hold at most {len(SERIES)} new names, got {', '.join(names)}: draw two figures"
+        )
+    return dict(zip(names, SERIES, strict=False))
+
+
+def _line(ax: Axes, x: Any, y: Any, look: Mapping[str, Any], **settings: Any) -> None:
+    """A line in a look; the thinner it is, the higher it lies."""
+    ax.plot(_array(x), _array(y), **{"zorder": 2.6 - look.get("linewidth", 1) / 10} | dict(look) | settings)
+
+
+def _legend(ax: Axes) -> None:
+    """The legend above the axes, in as many columns as fit over them; a title stands above it."""
+    handles, names = ax.get_legend_handles_labels()
+    for columns in range(len(names), 0, -1):
+        legend = ax.legend(
+            handles, names, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, borderaxespad=0.2,
+            handlelength=2.4, columnspacing=1.2,
+        )  # fmt: skip
+        if legend.get_window_extent().width <= 1.15 * ax.get_window_extent().width:  # the layout widens the axes
+            break
+    if ax.get_title():
+        pixels = legend.get_window_extent().height
+        ax.set_title(ax.get_title(), pad=pixels * 72 / ax.figure.dpi + 8)
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Ticks of a logarithmic axis at 1, 2 and 5, as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
+
+
+def _rounded(value: Any) -> str:
+    """A measured number in a picture: three digits, but none beyond a thousandth. Words stay words."""
+    if isinstance(value, str):
+        return value
+    size = abs(float(value))
+    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}".replace("-", "−")
+
+
+def _places(ax: Axes, at: Mapping[str, float] | None) -> None:
+    """Dotted lines at places, with their labels at the top, above the data, on the side where there is more room."""
+    if not at:
+        return
+    scale = ax.yaxis.get_transform()
+    low, high = scale.transform(np.array(ax.get_ylim()))
+    ax.set_ylim(top=float(scale.inverted().transform([high + (high - low) / 8])[0]))
+    for label, x in at.items():
+        x = float(x)
+        ax.axvline(x, **FIXED_POINT)
+        beyond = (ax.transData + ax.transAxes.inverted()).transform((x, ax.get_ylim()[0]))[0] > 0.5
+        ax.annotate(
+            label, (x, 1), xycoords=("data", "axes fraction"), xytext=(-4 if beyond else 4, -4),
+            textcoords="offset points", ha="right" if beyond else "left", va="top", fontsize=10,
+        )  # fmt: skip
 
 
 def _fixed_point(ax: Axes, height: float, label: str) -> None:
     """A dotted line with its label at its right end, outside the axes, where no curve can cover it."""
     ax.axhline(height, **FIXED_POINT)
     ax.annotate(
-        label,
-        (1, height),
-        xycoords=("axes fraction", "data"),
-        xytext=(4, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=10,
-        annotation_clip=False,
-    )
+        label, (1, height), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points", va="center",
+        fontsize=10, annotation_clip=False,
+    )  # fmt: skip

@@ -3,7 +3,8 @@
 import base64
 import html
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets
@@ -16,87 +17,130 @@ from matplotlib.figure import Figure
 from PIL import Image
 from traitlets import link
 
-from .claims import say
+from .claims import say, wrap
 from .plots import tile
 
 ENLARGE = 3  # screen pixels for one pixel of an image
+SHARP = 1.5  # pixels of a drawing for one of the page, so that it is sharp when a reader zooms in
 STILL = "A still picture. Run this cell for the sliders or the training."
-# JupyterLab: the still picture hides beside a live widget, and the error of a lost widget hides beside the picture.
-HIDE = """<style>
-.jp-OutputArea-child:has(.ganlib-live) + .jp-OutputArea-child:has(.ganlib-still),
-.jp-OutputArea-child:has(+ .jp-OutputArea-child .ganlib-still):not(:has(.ganlib-live)) {display: none}
+# JupyterLab: the still picture hides beside a live widget. Beside the still picture hides what has lost its kernel, a
+# progress bar between them included: there would stand "model not found".
+CHILD = ".jp-OutputArea-child"
+HIDE = f"""<style>
+{CHILD}:has(.ganlib-live) ~ {CHILD}:has(.ganlib-still),
+{CHILD}:has(> .jp-OutputArea-output.jupyter-widgets):has(~ {CHILD} .ganlib-still) {{display: none}}
 </style>"""
 
 
-def show(thing: Figure | ipywidgets.DOMWidget, caption: str, *, first_frame: bytes | None = None) -> None:
-    """Display a figure or a widget once, and print the sentence that says what is seen.
+def show(thing: "Figure | View", caption: str) -> None:
+    """Display a figure or a view once, and print the sentence that says what is seen.
 
-    `caption`: one sentence made from the data. `first_frame`: the PNG of a widget's first state, shown
-    where the widget does not live. The figure is closed. Raises ValueError for a caption without a full stop and
-    a widget without first frame, TypeError for other things. Used by every lesson.
+    `caption`: one sentence made from the data, true also after a slider has moved. The figure is closed. Raises
+    ValueError for a caption without a full stop, TypeError for other things. Used by every lesson.
     """
+    _check(thing, caption, (Figure, View))
+    if isinstance(thing, View):
+        _display_live(thing)
+        _display_still(thing.png, caption, thing.scale, in_html=True)
+    else:
+        plt.close(thing)  # the notebook would draw an open figure a second time
+        if _in_a_notebook():
+            _display_still(_drawn(thing), caption, SHARP)
+    say(wrap(caption))
+
+
+@contextmanager
+def watch(view: "View", caption: str) -> Iterator[None]:
+    """Display a view while the block runs that updates it; its last picture is what the notebook stores.
+
+    `caption` and errors as in `show`. An interrupted block leaves its last picture too. Introduced in lesson 04.
+    """
+    _check(view, caption, (View,))
+    _display_live(view)
+    try:
+        yield
+    finally:
+        _display_still(view.png, caption, view.scale, in_html=True)
+        say(wrap(caption))
+
+
+def _check(thing: Any, caption: Any, kinds: tuple[type, ...]) -> None:
     if not isinstance(caption, str) or not caption.endswith(".") or "\n" in caption:
         raise ValueError(
             f"caption must be one sentence that ends with a full stop, got {caption!r}: "
             "say in words what the picture shows, with its numbers"
         )
-    if isinstance(thing, Figure):
-        if first_frame is not None:
-            raise ValueError("first_frame is for widgets, got one with a figure: leave it out")
-        picture = _drawn(thing)
-    elif isinstance(thing, ipywidgets.DOMWidget):
-        if first_frame is None:
-            raise ValueError("first_frame must be the PNG of the first state, got None: pass view.png")
-        picture = first_frame
-    else:
+    if not isinstance(thing, kinds):
         raise TypeError(
-            f"thing must be a matplotlib Figure or a widget, got {type(thing).__name__}: "
-            "pass ax.figure for an axes and view.box for a view"
+            f"thing must be a {' or a '.join(kind.__name__ for kind in kinds)}, got {type(thing).__name__}: "
+            "pass ax.figure for an axes, and a view itself, not its box"
         )
-    # The viewer takes the richest form of a bundle that it can, and strict comparisons see the sentence alone.
-    still = {"text/plain": caption, "image/png": base64.b64encode(picture).decode()}
-    # A plain program prints the sentence alone, and so does IPython in a terminal, which shows text/plain as well.
-    if get_ipython() is not None and type(get_ipython()).__name__ != "TerminalInteractiveShell":
-        if isinstance(thing, ipywidgets.DOMWidget):
-            # In an output of its own: a notebook that is opened again shows an error in the place of a lost widget, and
-            # never the picture beside it in one bundle. While the widget lives, its style hides the picture.
-            thing.add_class("ganlib-live")
-            view = {"version_major": 2, "version_minor": 0, "model_id": thing.model_id}
-            display({"text/plain": caption, "application/vnd.jupyter.widget-view+json": view}, raw=True, metadata={})
-            alt = html.escape(caption, quote=True)
-            image = f'<img alt="{alt}" src="data:image/png;base64,{still["image/png"]}">'
-            still["text/html"] = f'{HIDE}<div class="ganlib-still">{image}<br><small>{STILL}</small></div>'
-        display(still, raw=True, metadata={"image/png": {"alt": caption}})
-    say(caption)
+
+
+def _in_a_notebook() -> bool:
+    """Whether bundles are seen: a program prints the sentence alone, and so does IPython in a terminal."""
+    return get_ipython() is not None and type(get_ipython()).__name__ != "TerminalInteractiveShell"
+
+
+# A view is two outputs: a notebook that is opened again shows an error in the place of a lost widget, and never the
+# picture beside it in one bundle. A notebook that is not trusted would show a text/plain beside the widget.
+def _display_live(view: "View") -> None:
+    if _in_a_notebook():
+        view.box.add_class("ganlib-live")
+        model = {"version_major": 2, "version_minor": 0, "model_id": view.box.model_id}
+        display({"application/vnd.jupyter.widget-view+json": model}, raw=True, metadata={})
+
+
+def _display_still(picture: bytes, caption: str, scale: float, *, in_html: bool = False) -> None:
+    if not _in_a_notebook():
+        return
+    width, height = (round(pixels / scale) for pixels in Image.open(io.BytesIO(picture)).size)
+    encoded = base64.b64encode(_small(picture)).decode()
+    bundle = {"text/plain": caption, "image/png": encoded}
+    if in_html:
+        alt = html.escape(caption, quote=True)
+        image = f'<img alt="{alt}" width="{width}" src="data:image/png;base64,{encoded}">'
+        bundle["text/html"] = f'{HIDE}<div class="ganlib-still">{image}<br><small>{STILL}</small></div>'
+    display(bundle, raw=True, metadata={"image/png": {"alt": caption, "width": width, "height": height}})
 
 
 def _drawn(figure: Figure) -> bytes:
-    drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, dpi=90, bbox_inches="tight")
-    plt.close(figure)  # the notebook would draw an open figure a second time
-    # A grey picture needs one channel, and a third of the bytes. Matplotlib's version leaves the file, so that an
-    # unchanged figure stays an unchanged file.
-    picture = Image.open(drawn).convert("RGB")
-    red, green, blue = picture.split()
-    (red if red.tobytes() == green.tobytes() == blue.tobytes() else picture).save(small, "PNG", optimize=True)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=96 * SHARP, bbox_inches="tight", facecolor="white")  # dark themes need the paper too
+    return drawn.getvalue()
+
+
+def _small(picture: bytes) -> bytes:
+    """The picture in 16 greys when it is grey, otherwise in 255 colours: a third of the bytes, and the same to the eye.
+
+    Matplotlib's version leaves the file, so that an unchanged figure stays an unchanged file.
+    """
+    small, colours = io.BytesIO(), Image.open(io.BytesIO(picture)).convert("RGB")
+    pixels = np.asarray(colours)
+    if (pixels == pixels[:, :, :1]).all():
+        greys = Image.fromarray(np.round(pixels[:, :, 0] / 17).astype(np.uint8), "P")
+        greys.putpalette([17 * (k // 3) for k in range(48)])
+        greys.save(small, "PNG", optimize=True, bits=4)
+    else:
+        few = colours.quantize(255, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(small, "PNG", optimize=True)
     return small.getvalue()
 
 
 class View:
     """A picture and a sentence under it, replaced in place by `update`; it needs no screen.
 
-    `draw` makes the PNG of what is shown. `box` is the widget to show; `picture`, `sentence` and the
-    `controls` by name are its parts. Introduced in lesson 02.
+    `draw` makes the PNG of what is shown, `scale` is the number of its pixels for one of the page. `box` is the widget
+    to show; `picture` and `sentence` are its parts. Introduced in lesson 02.
     """
 
-    def __init__(self, draw: Callable[[Any], bytes], what: Any, sentence: str):
-        self.draw = draw
-        self.controls: dict[str, Any] = {}
+    def __init__(self, draw: Callable[[Any], bytes], what: Any, sentence: str, *, scale: float = 1.0):
+        self.draw, self.scale = draw, scale
         self.picture = ipywidgets.Image(format="png")
         self.sentence = ipywidgets.HTML()
         self.update(what, sentence)
         # A box would stretch the picture over the whole width of the cell, and blur it.
-        width = f"{Image.open(io.BytesIO(self.png)).width}px"
+        width = f"{round(Image.open(io.BytesIO(self.png)).width / scale)}px"
         self.picture.layout = ipywidgets.Layout(width=width, align_self="flex-start")
         self.box = ipywidgets.VBox([self.picture, self.sentence])
 
@@ -114,8 +158,8 @@ class View:
 def live_grid(images: torch.Tensor, sentence: str, *, columns: int = 5) -> View:
     """A grid that a training loop redraws: `view.update(images, "step 500: ...")`.
 
-    `images`: (N, 1, 28, 28) in [-1, 1]; `sentence` stands under them. Show it with `show(view.box, caption,
-    first_frame=view.png)`. Introduced in lesson 04.
+    `images`: (N, 1, 28, 28) in [-1, 1]; `sentence` stands under them. Show it with `with watch(view, caption):` around
+    the loop. Introduced in lesson 04.
     """
     return View(lambda images: png(tile(images, columns)), images, sentence)
 
@@ -126,7 +170,8 @@ def slider(
     """Return a slider, and a row with it and a number to type, whose name a screen reader finds; a slider has none."""
     control = ipywidgets.FloatSlider(value, min=minimum, max=maximum, step=step, readout=False)
     number = ipywidgets.BoundedFloatText(value, min=minimum, max=maximum, step=step, description=name)
-    link((control, "value"), (number, "value"))
+    # A slider counts in steps of a binary fraction: the box would show 0.30000000000000004.
+    link((control, "value"), (number, "value"), transform=(lambda value: round(value, 6), lambda value: value))
     return control, ipywidgets.HBox([number, control])
 
 

@@ -3,7 +3,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import torch
-from run_notebooks import CLAIM, NOTEBOOKS
+from run_notebooks import NOTEBOOKS, claims_in, unwrapped
 
 matplotlib.use("Agg")  # no window, whatever the machine offers
 torch.set_num_threads(1)  # small tensors: threads cost more than they give, and toys promise equal digits on one
@@ -17,25 +17,30 @@ def plain_settings(monkeypatch):
 
 
 @pytest.fixture
-def run(request, tmp_path, monkeypatch, capsys):
-    """Run the module's LESSON up to a cell with changes in its code; return what it printed and its false claims."""
+def cells(request):
+    """The code of the module's LESSON by cell id."""
     notebook = nbformat.read(NOTEBOOKS / request.module.LESSON, as_version=4)
+    return {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
+
+
+@pytest.fixture
+def run(cells, tmp_path, monkeypatch, capsys):
+    """Run the module's LESSON up to a cell with changes in its code; return what it printed and its false claims."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plt, "show", lambda: None)
 
     def until(last, *changes):
         namespace, left = {"__name__": "lesson"}, list(changes)
-        for cell in [cell for cell in notebook.cells if cell.cell_type == "code"]:
-            source = cell.source
+        for id, source in cells.items():
             for change in [c for c in left if c[0] in source]:
                 source = source.replace(*change)
                 left.remove(change)
-            exec(compile(source, cell.id, "exec"), namespace)
-            if cell.id == last:
+            exec(compile(source, id, "exec"), namespace)
+            if id == last:
                 break
         assert left == [], "the lesson no longer holds the lines that are to be changed"
-        printed = capsys.readouterr().out
-        return printed, [sentence for mark, sentence, _ in CLAIM.findall(printed) if mark == "✗"]
+        printed = unwrapped(capsys.readouterr().out)
+        return printed, [sentence for held, sentence, _ in claims_in(printed) if not held]
 
     yield until
     plt.close("all")

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import run_notebooks
 import torch
 
-from ganlib.claims import claim, guess
+from ganlib.claims import WIDTH, claim, guess, wrap
+
+NOT_SO = "  If you changed a setting, this is what it did. If not, run the lesson again from its top."
 
 
 def printed(capsys, *args, **kwargs):
@@ -24,11 +27,36 @@ def test_a_true_claim_prints_the_sentence_and_what_was_measured(capsys, true):
 @pytest.mark.parametrize("false", [False, np.False_, np.array(False), torch.tensor(False)])
 def test_a_false_claim_says_what_was_expected_and_goes_on(capsys, false):
     lines = printed(capsys, "p_g covers 8 of 8 modes", false, measured=5, expected=8).splitlines()
-    assert lines == [
-        "✗ p_g covers 8 of 8 modes (5; expected 8)",
-        "  A setting was changed: that is fine, and this is what the change did.",
-    ]
+    assert lines == ["✗ p_g covers 8 of 8 modes (5; expected 8)", NOT_SO]
     assert printed(capsys, "it holds", false, why="The seed decides.") == "✗ it holds\n  The seed decides.\n"
+
+
+def test_a_claim_of_several_conditions_names_the_false_ones(capsys):
+    both = {"KL rises": True, "JSD is at most log 2": np.True_}
+    assert printed(capsys, "KL rises, JSD does not", both, 3) == "✓ KL rises, JSD does not (3)\n"
+    for false in ("KL rises", "JSD is at most log 2"):
+        lines = printed(capsys, "KL rises, JSD does not", both | {false: False}).splitlines()
+        assert lines == ["✗ KL rises, JSD does not", f"  Not so: {false}.", NOT_SO]
+    none = printed(capsys, "it holds", dict.fromkeys(both, torch.tensor(False)), why="The seed decides.").splitlines()
+    assert none == ["✗ it holds", "  Not so: KL rises; JSD is at most log 2.", "  The seed decides."]
+
+
+@pytest.mark.parametrize(
+    ("ok", "error", "says"),
+    [({}, ValueError, "ok must hold a condition"), ({"KL rises": 1}, TypeError, "got int 1 for 'KL rises'")],
+)
+def test_a_named_condition_is_a_bool(ok, error, says):
+    with pytest.raises(error, match=says):
+        claim("a sentence", ok)
+
+
+def test_a_long_line_breaks_at_spaces_and_can_be_put_together_again(capsys):
+    sentence = "the far half gets under one per cent of the slope with the minimax loss, and over half without it, " * 2
+    shown = printed(capsys, sentence.strip(), True, "0.2 and 68.4")
+    assert max(map(len, shown.splitlines())) <= WIDTH
+    assert len(shown.splitlines()) == 3
+    assert run_notebooks.claims_in(f"a table\n{shown}    1   2\n") == [(True, sentence.strip(), "0.2 and 68.4")]
+    assert wrap("word" * WIDTH) == "word" * WIDTH
 
 
 @pytest.mark.parametrize(
@@ -97,6 +125,17 @@ def test_the_mask_keeps_the_sentence_alone(capsys):
     assert re.sub(mask, kept, first) == re.sub(mask, kept, second) == "✓ 8 modes are covered (...)\n✓ it is so\n"
 
 
+@pytest.mark.parametrize("length", [WIDTH - 15, WIDTH - 8, WIDTH + 10])
+def test_the_mask_does_not_see_where_the_bracket_breaks(capsys, length):
+    rules = (Path(__file__).parent / "helpers" / "nbval_sanitize.cfg").read_text(encoding="utf-8")
+    [(mask, kept)] = re.findall(r"regex: (.*2713.*)\nreplace: (.*)", rules)
+    sentence = ("ab " * length)[: length - 1] + "b"
+    shown = [printed(capsys, sentence, True, value) for value in (8, "8.13 and 7.5, which is a good deal more " * 3)]
+    masked = {re.sub(mask, kept, text) for text in shown}
+    assert len(masked) == 1
+    assert re.sub(mask, kept, printed(capsys, sentence.replace("ab", "ac"), True, 8)) not in masked
+
+
 def test_strict_raises_a_false_claim_with_the_same_text(monkeypatch, capsys):
     text = printed(capsys, "a sentence", False, 3, expected=4)
     monkeypatch.setenv("GANLIB_STRICT", "1")
@@ -133,20 +172,61 @@ def test_signs_that_the_console_lacks_become_plain_letters(encoding, expected):
 
 
 @pytest.mark.parametrize(
-    ("mine", "measured", "said"),
+    ("mine", "measured", "verdict"),
     [
-        (None, 566_800, "your guess: none yet, measured: 566,800"),
-        (550_000, 566_800, "your guess: 550000, measured: 566,800: right"),
-        (100_000, 566_800, "your guess: 100000, measured: 566,800: not quite"),
-        ("a lot", 566_800, "your guess: a lot, measured: 566,800: not quite"),
-        (True, False, "your guess: True, measured: False: not quite"),
-        ([1, -1], (1, -1), "your guess: (1, -1), measured: (1, -1): right"),
-        ((-1, 1), (1, -1), "your guess: (-1, 1), measured: (1, -1): not quite"),
-        (-1.4, -1.386, "your guess: -1.4, measured: -1.386: right"),
-        (False, False, "your guess: False, measured: False: right"),
-        ("lower", "higher", "your guess: lower, measured: higher: not quite"),
+        (550_000, 566_800, "right"),
+        ("566,800", 566_800, "right"),
+        (100_000, 566_800, "5.7 times too small"),
+        (700_000, 566_800, "near, 1.2 times too large"),
+        ("a lot", 566_800, 'write a number, such as 0.5 or "1/2"'),
+        (float("nan"), 566_800, 'write a number, such as 0.5 or "1/2"'),
+        (True, 566_800, 'write a number, such as 0.5 or "1/2"'),
+        ("2/3", 0.67, "right"),
+        ("67 %", 0.67, "right"),
+        ("1/0", 0.67, 'write a number, such as 0.5 or "1/2"'),
+        (0.5, 0.694, "near, 1.4 times too small"),
+        ("-4", -4, "right"),
+        ("−4", -4, "right"),
+        (4, -4, "the size is right, the sign is not"),
+        (1, -4, "5 away"),
+        (-1.4, -1.386, "right"),
+        (np.float64(12.0), 12.3, "right"),
+        (True, False, "not this time"),
+        (False, False, "right"),
+        ("No.", False, "right"),
+        ("yes", True, "right"),
+        (0, False, "right"),
+        ("perhaps", True, "not this time"),
+        ("lower", "higher", "not this time"),
+        (" Higher", "higher", "right"),
+        ([1, -1], (1, -1), "right"),
+        ("(1, -1)", (1, -1), "right"),
+        ((-1, 1), (1, -1), "the right numbers in another order"),
+        ((1, 1), (1, -1), "1 of 2 right"),
+        (1, (1, -1), "write 2 values in brackets"),
     ],
 )
-def test_a_guess_stands_beside_the_measurement(mine, measured, said, capsys):
+def test_a_guess_gets_a_fair_verdict(mine, measured, verdict, capsys):
     guess(mine, measured)
-    assert capsys.readouterr().out == said + "\n"
+    assert capsys.readouterr().out.endswith(f": {verdict}\n")
+
+
+@pytest.mark.parametrize("mine", [3, 4, 1000, 10_000, "10^3", "10**4", "1e4", 5000, 6_000])
+def test_the_power_of_ten_is_enough_where_it_is_asked_for(mine, capsys):
+    guess(mine, 5958, power_of_ten=True)
+    assert "measured: 5,958: right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("mine", [2, 5, 100, 100_000, 0, -3])
+def test_another_power_of_ten_is_not(mine, capsys):
+    guess(mine, 5958, power_of_ten=True)
+    assert "right" not in capsys.readouterr().out
+
+
+def test_a_guess_stands_beside_the_measurement(capsys):
+    guess(None, 566_800)
+    guess("(-1, 1)", (1, -1))
+    assert capsys.readouterr().out.splitlines() == [
+        "your guess: none yet, measured: 566,800",
+        "your guess: (-1, 1), measured: (1, -1): the right numbers in another order",
+    ]

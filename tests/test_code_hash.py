@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import anatomy
 import make_tables
 import nbformat
 import pytest
@@ -290,7 +291,7 @@ def test_each_origin_of_a_name_counts(hash_of):
 
 # ---- the real tree
 
-LESSONS = sorted(NOTEBOOKS.glob("*.ipynb"))
+LESSONS = sorted(NOTEBOOKS.glob(anatomy.LESSONS))
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from matplotlib import pyplot as plt
 from PIL import Image
 from views import assert_known_to_ipywidgets_7, enlarged, images, pixels
 
 from ganlib import plots
-from ganlib.show import live_grid, show, slider
+from ganlib.show import SHARP, View, live_grid, show, slider, watch
 
 CAPTION = "25 digits, four of them blurred."
 
@@ -43,7 +44,9 @@ def test_a_figure_is_shown_once_with_its_sentence(displayed, capsys):
     show(figure, CAPTION)
     [(bundle, raw, metadata)] = displayed
     assert raw
-    assert metadata == {"image/png": {"alt": CAPTION}}
+    pixels = shown(displayed).shape
+    size = {"width": round(pixels[1] / SHARP), "height": round(pixels[0] / SHARP)}  # sharp at a zoom of 150 %
+    assert metadata == {"image/png": {"alt": CAPTION} | size}
     assert set(bundle) == {"image/png", "text/plain"}
     assert bundle["text/plain"] == CAPTION
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
@@ -64,7 +67,7 @@ def test_a_figure_keeps_the_texts_outside_its_axes(displayed):
     ax.text(1.02, 0.5, "a sentence beside the axes", transform=ax.transAxes)
     show(figure, CAPTION)
     ink = shown(displayed).min(axis=(0, 2)) < 250
-    assert len(ink) > 4 * 90  # wider than the figure was asked to be
+    assert len(ink) > 4 * 96 * SHARP  # wider than the figure was asked to be
     assert not ink[-3:].any()  # nothing is cut
 
 
@@ -74,24 +77,37 @@ def test_the_colours_of_a_figure_stay_what_they_mean(displayed):
     for k, look in enumerate(plots.STYLE.values()):
         ax.axhline(10 * k, color=look["color"], linewidth=1.5)
     file = io.BytesIO()
-    figure.savefig(file, dpi=90, bbox_inches="tight")
+    figure.savefig(file, dpi=96 * SHARP, bbox_inches="tight")
     exact = np.asarray(Image.open(file).convert("RGB")).astype(int)
     show(figure, CAPTION)
-    assert np.array_equal(shown(displayed), exact)
+    off = np.abs(shown(displayed) - exact).max(axis=2)
+    assert off.max() <= 10  # 255 colours have to do
 
 
-def test_a_grey_figure_is_stored_in_one_channel(displayed):
-    show(plots.image_grid(images()).figure, CAPTION)
-    assert Image.open(io.BytesIO(base64.b64decode(displayed[0][0]["image/png"]))).mode == "L"
+def test_a_figure_of_a_dark_style_stands_on_white_paper(displayed):
+    with plt.style.context("dark_background"):
+        show(plots.curves([0, 1], {"p": [0.2, 0.4]}).figure, CAPTION)
+    picture = shown(displayed)
+    assert (picture[0] == 255).all()
+    assert (picture.min(axis=2) < 90).mean() > 0.005  # its words are dark
+
+
+def test_a_grey_picture_is_stored_in_sixteen_greys(displayed):
+    shades = torch.linspace(-1, 1, 25)[:, None, None, None].expand(25, 1, 28, 28)
+    for thing in (plots.image_grid(shades).figure, live_grid(shades, "step 0")):
+        show(thing, CAPTION)
+        assert len(np.unique(shown(displayed))) == 16
+    off = np.abs(shown(displayed)[:, :, 0].astype(int) - enlarged(shades))
+    assert off.max() <= 8
+    assert len(base64.b64decode(displayed[-1][0]["image/png"])) < 2000
 
 
 def test_a_widget_is_followed_by_a_still_picture_of_its_own(displayed, capsys):
     view = live_grid(images(), "step 0")
     caption = 'Nine "fakes" & one < 1.'
-    show(view.box, caption, first_frame=view.png)
+    show(view, caption)
     (live, _, _), (still, _, metadata) = displayed
     assert live == {
-        "text/plain": caption,
         "application/vnd.jupyter.widget-view+json": {
             "version_major": 2,
             "version_minor": 0,
@@ -99,22 +115,57 @@ def test_a_widget_is_followed_by_a_still_picture_of_its_own(displayed, capsys):
         },
     }
     assert still.keys() == {"text/plain", "text/html", "image/png"}
-    assert base64.b64decode(still["image/png"]) == view.png
-    assert metadata == {"image/png": {"alt": caption}}
+    np.testing.assert_allclose(shown(displayed)[:, :, 0], pixels(view.png), atol=8)
+    height, width = pixels(view.png).shape
+    assert metadata == {"image/png": {"alt": caption, "width": width, "height": height}}
     assert f"data:image/png;base64,{still['image/png']}" in still["text/html"]
-    assert 'alt="Nine &quot;fakes&quot; &amp; one &lt; 1."' in still["text/html"]
+    assert f'alt="Nine &quot;fakes&quot; &amp; one &lt; 1." width="{width}"' in still["text/html"]
     assert capsys.readouterr().out == caption + "\n"
 
 
 def test_the_still_picture_hides_beside_a_live_widget_alone(displayed):
     view = live_grid(images(), "step 0")
-    show(view.box, CAPTION, first_frame=view.png)
+    show(view, CAPTION)
     html = displayed[-1][0]["text/html"]
     assert "ganlib-live" in view.box._dom_classes
     assert '<div class="ganlib-still">' in html
     child = ".jp-OutputArea-child"
-    assert f"{child}:has(.ganlib-live) + {child}:has(.ganlib-still)" in html
-    assert f"{child}:has(+ {child} .ganlib-still):not(:has(.ganlib-live))" in html
+    assert f"{child}:has(.ganlib-live) ~ {child}:has(.ganlib-still)" in html
+    assert f"{child}:has(> .jp-OutputArea-output.jupyter-widgets):has(~ {child} .ganlib-still)" in html
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_watched_training_leaves_its_last_picture_also_when_it_is_stopped(displayed, capsys, stopped):
+    view = live_grid(images(9, -1.0), "step 0")
+
+    def train():
+        with watch(view, CAPTION):
+            assert len(displayed) == 1  # the widget alone: there is nothing to keep yet
+            view.update(images(9, 0.5), "step 1")
+            if stopped:
+                raise KeyboardInterrupt
+            view.update(images(9, 1.0), "step 2")
+
+    if stopped:
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    else:
+        train()
+    np.testing.assert_allclose(shown(displayed)[:, :, 0], pixels(view.png), atol=8)
+    np.testing.assert_array_equal(pixels(view.png), enlarged(images(9, 0.5 if stopped else 1.0)))
+    assert capsys.readouterr().out == CAPTION + "\n"
+
+
+def test_a_sharp_view_is_as_wide_as_its_scale_says(displayed):
+    def draw(value):
+        file = io.BytesIO()
+        Image.fromarray(np.full((60, 90), value, np.uint8)).save(file, "PNG")
+        return file.getvalue()
+
+    view = View(draw, 0, "black", scale=1.5)
+    show(view, CAPTION)
+    assert view.picture.layout.width == "60px"
+    assert displayed[-1][2]["image/png"] == {"alt": CAPTION, "width": 60, "height": 40}
 
 
 @pytest.mark.slow
@@ -130,7 +181,7 @@ def test_ipython_in_a_terminal_prints_the_sentence_once():
 
 def test_a_plain_program_prints_the_sentence_alone(capsys):
     view = live_grid(images(), "step 0")
-    show(view.box, CAPTION, first_frame=view.png)
+    show(view, CAPTION)
     show(plots.image_grid(images()).figure, CAPTION)
     assert capsys.readouterr().out == 2 * (CAPTION + "\n")
 
@@ -143,14 +194,13 @@ def test_the_caption_is_a_sentence(displayed, caption):
 
 
 def test_show_refuses_what_it_cannot_show(displayed):
-    view = live_grid(images(), "step 0")
-    with pytest.raises(ValueError, match=r"first_frame must be the PNG .* got None: pass view\.png"):
-        show(view.box, CAPTION)
-    with pytest.raises(ValueError, match="first_frame is for widgets"):
-        show(plots.image_grid(images()).figure, CAPTION, first_frame=view.png)
-    for thing in (plots.image_grid(images()), view, "a string"):
-        with pytest.raises(TypeError, match="thing must be a matplotlib Figure or a widget, got "):
+    for thing in (plots.image_grid(images()), live_grid(images(), "step 0").box, "a string"):
+        with pytest.raises(TypeError, match="thing must be a Figure or a View, got "):
             show(thing, CAPTION)
+    with pytest.raises(TypeError, match="thing must be a View, got Figure"), watch(plt.figure(), CAPTION):
+        pass
+    with pytest.raises(ValueError, match="caption must be one sentence"), watch(live_grid(images(), "a"), "no stop"):
+        pass
     assert not displayed
 
 
@@ -178,9 +228,11 @@ def test_a_slider_and_its_number_are_one_value():
     number, same = row.children
     assert same is control
     assert number.description == "width"
-    for moved, follows, value in ((control, number, 1.7), (number, control, 0.6)):
+    for moved, follows, value in ((control, number, 1.7), (number, control, 0.6), (control, number, 0.7)):
         moved.value = value
         assert follows.value == value
+    control.value = 0.1 + 0.7 + 0.1  # 0.8999999999999999
+    assert repr(number.value) == "0.9"
 
 
 def test_a_live_grid_keeps_to_what_ipywidgets_7_knows():

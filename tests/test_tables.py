@@ -10,6 +10,7 @@ import statistics
 from collections import Counter
 from pathlib import Path
 
+import anatomy
 import make_tables
 import nbformat
 import pytest
@@ -55,7 +56,7 @@ def disagreements(table, stored):
 
 
 def test_every_lesson_has_a_table_of_its_claims():
-    lessons = {path.name[:2] for path in NOTEBOOKS.glob("*.ipynb")}
+    lessons = {path.name[:2] for path in NOTEBOOKS.glob(anatomy.LESSONS)}
     assert lessons == {path.name[:2] for path in CLAIMS}
     assert {*CLAIMS, QUALITY} == set(TABLES)
 

@@ -1,7 +1,6 @@
 """A wheel, installed where ganlib is not: it holds every module and table, and the lessons run from an empty folder."""
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -9,6 +8,7 @@ import venv
 import zipfile
 from pathlib import Path
 
+import colab
 import nbformat
 import pytest
 from run_notebooks import NOTEBOOKS
@@ -27,15 +27,7 @@ def files_of_the_project():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """A wheel built from a copy, since a build leaves folders behind."""
-    copy, made = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("wheel")
-    for name in files_of_the_project():
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, copy / name)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*command, "--wheel-dir", made, copy], check=True)
-    [path] = made.glob("ganlib-*.whl")
-    return path
+    return colab.build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")

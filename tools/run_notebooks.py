@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import anatomy
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -127,8 +128,24 @@ def store(nb: NotebookNode, path: Path) -> bool:
 
 def claims(nb: NotebookNode) -> list[tuple[bool, str, str]]:
     """The claims in the outputs of `nb`: whether each held, its sentence, what was measured (or "")."""
-    text = "\n".join(o.text for c in nb.cells for o in c.get("outputs", []) if o.output_type == "stream")
-    return [(mark == "✓", sentence, measured) for mark, sentence, measured in CLAIM.findall(text)]
+    return claims_in("\n".join(o.text for c in nb.cells for o in c.get("outputs", []) if o.output_type == "stream"))
+
+
+def claims_in(printed: str) -> list[tuple[bool, str, str]]:
+    """The same for a text that was printed."""
+    return [(mark == "✓", sentence, measured) for mark, sentence, measured in CLAIM.findall(unwrapped(printed))]
+
+
+def unwrapped(printed: str) -> str:
+    """A text that was printed, with the sentences in one line that `ganlib.claims.wrap` has broken."""
+    lines, full = [""], False
+    for line in printed.split("\n"):
+        if full and re.match(r" {4}\S", line):
+            lines[-1] += line[3:]
+        else:
+            lines.append(line)
+        full = len(line) > 70  # only such a line is ever continued: a row of a table may be indented as well
+    return "\n".join(lines[1:])
 
 
 def loads_mnist(nb: NotebookNode) -> bool:
@@ -139,7 +156,7 @@ def loads_mnist(nb: NotebookNode) -> bool:
 def run(path: Path) -> bool:
     """Execute and store one lesson. Returns whether every claim held."""
     print(f"{path.name}: ", end="", flush=True)
-    nb = normalise(execute(nbformat.read(path, as_version=4), path.parent))
+    nb = anatomy.write_minutes(normalise(execute(nbformat.read(path, as_version=4), path.parent)))
     changed = store(nb, path)
     found = claims(nb)
     false = [sentence for held, sentence, _ in found if not held]
@@ -174,23 +191,12 @@ def check_seeds(path: Path, seeds: Iterable[int]) -> bool:
     return not any(false.values()) and not stopped
 
 
-def write_html(path: Path, folder: Path) -> None:
-    """Write the stored lesson as one web page to `folder`."""
-    from nbconvert import HTMLExporter
-
-    folder.mkdir(parents=True, exist_ok=True)
-    page, _ = HTMLExporter().from_notebook_node(nbformat.read(path, as_version=4))
-    target = folder / f"{path.stem}.html"
-    target.write_text(page, encoding="utf-8", newline="\n")
-    print(target)
-
-
 def find(names: list[str], folder: Path) -> list[Path]:
     """The lessons that `names` mean: all for none, those that begin with a name, or the word "changed".
 
     Raises ValueError for a name that no lesson begins with.
     """
-    lessons = sorted(folder.glob("*.ipynb"))
+    lessons = sorted(folder.glob(anatomy.LESSONS))
     if not names:
         return lessons
     if names == ["changed"]:
@@ -220,6 +226,8 @@ def main(arguments: list[str] | None = None, folder: Path = NOTEBOOKS) -> int:
     except ValueError as error:
         parser.error(str(error))
     if options.html:
+        from pages import write_html  # nbconvert takes a second to import
+
         for path in paths:
             write_html(path, options.html)
         return 0

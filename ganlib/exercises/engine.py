@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganlib.claims import say, strict
+from ganlib.claims import say, strict, wrap
 
 #: names with arrays of bool, int or float, numbers and strings: what crosses the border between two processes
 Plain = dict[str, Any]
@@ -105,7 +105,7 @@ def check(name: str, answer: Any = None) -> Verdict | NotAttempted:
     line = f"{name}: {word}. {outcome.message}"
     if word == "not yet" and strict():
         raise AssertionError(line)
-    say(line)
+    say("\n".join(map(wrap, line.splitlines())))
     return outcome
 
 
@@ -115,7 +115,7 @@ def hint(name: str, number: int = 1) -> None:
     if number not in (1, 2):
         raise ValueError(f"number must be 1 or 2, got {number!r}: after both hints, solution({name!r}) shows an answer")
     then = f'hint("{name}", 2) says more.' if number == 1 else f'solution("{name}") shows an answer.'
-    say(f"{hints[number - 1]}\n{then}")
+    say("\n".join(map(wrap, [*hints[number - 1].splitlines(), then])))
 
 
 def solution(name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -15,12 +16,23 @@ from PIL import Image
 from torch.nn.functional import softplus
 
 from .. import metrics
-from ..plots import FIXED_POINT, STYLE, curves
-from ..show import View, slider
+from ..plots import FIXED_POINT, STYLE, curves, on_white
+from ..show import slider
 from ..targets import Mixture, normal
+from . import Playground, narrow, tasks
+
+CAPTION = "V for each centre of p_g: the cross is the largest V that a D can get, the square is what your D gets."
+TASKS = (
+    "You are D: with <i>tilt of D</i> and <i>D = ½ at</i>, lift the square as near to the cross as you can.",
+    "You are G: with <i>centre</i>, lower the cross as far as you can. Where is p_g then?",
+    "Set <i>centre</i> to 3 again, and <i>tilt of D</i> to 0. Compare your V with the cross of task 2.",
+    "Set <i>centre</i> to 0 and <i>split</i> to 2. Which <i>centre</i> is best for G now? And with <i>width</i> 2?",
+)
+CENTRES = torch.linspace(-5, 5, 61, dtype=torch.float64)  # of p_g, for the curve of max V
+SHARP = 1.5  # pixels of the picture for one of the page
 
 
-def value_playground() -> View:
+def value_playground() -> Playground:
     """Move p_g with sliders, be D by hand, and watch V, its maximum over D, and the divergences from p = N(0, 1).
 
     Two halves of equal weight make p_g: "centre", "width" and "split" move it. D(x) is the sigmoid of "tilt" times
@@ -49,42 +61,48 @@ def value_playground() -> View:
             sentence += " p_g lies on p, and no D does better than a coin."
         return state | {"half": half}, sentence.replace("-", "−")
 
-    view = View(_drawing_of_the_game(x, log_p.exp()), *now())
-    view.controls = controls
-    rows = [row for _, row in sliders.values()]
+    view = Playground(_drawing_of_the_game(x, log_p.exp()), now, controls, CAPTION, scale=SHARP)
+    rows = [narrow(row, name=65, width=290) for _, row in sliders.values()]
     names = (ipywidgets.HTML("<b>You are G: move p_g</b>"), ipywidgets.HTML("<b>You are D: tilt D</b>"))
     columns = [ipywidgets.VBox([names[0], *rows[:3]]), ipywidgets.VBox([names[1], *rows[3:]])]
-    view.box.children = (ipywidgets.HBox(columns), *view.box.children)
-    for control in controls.values():
-        control.observe(lambda _: view.update(*now()), "value")
+    for column in columns:
+        column.layout.flex = "0 0 auto"
+    view.box.children = (ipywidgets.HBox([*columns, tasks(*TASKS)]), *view.box.children)
     return view
 
 
-def _drawing_of_the_game(x: torch.Tensor, p: torch.Tensor) -> Callable[[dict[str, Any]], bytes]:
-    """Draw once what stands still; the returned function adds what moves: 9 ms, where all would take 90."""
-    fig = Figure(figsize=(8.6, 3.8), dpi=90, layout=ConstrainedLayoutEngine(w_pad=0.12))
-    canvas = FigureCanvasAgg(fig)
+@on_white
+def _stage(fig: Figure, x: torch.Tensor, p: torch.Tensor) -> list[Axes]:
+    """D above, the densities below, the values to the right: what stands still, and what moves in a first place."""
     grid = fig.add_gridspec(2, 2, width_ratios=(1.1, 1))
     above, below, right = (fig.add_subplot(grid[place]) for place in ((0, 0), (1, 0), (slice(None), 1)))
-    moving: dict[str, Any] = {}
-    for ax, names, top in ((above, ("D", "D*"), 1.02), (below, ("p_g",), 0.85)):
-        curves(x, dict.fromkeys(("p", *names) if ax is below else names, p), ax)
-        ax.set(xlim=(-7, 7), ylim=(-0.02, top), ylabel="density" if ax is below else "D(x)")
-        moving |= dict(zip(names, ax.lines[-len(names) :]))
-    above.set(xlabel="", xticklabels=[])
+    curves(x, {"D*": p, "D": p}, above, xlim=(-7, 7), ylim=(-0.02, 1.02), xlabel="", ylabel="D(x)", xticklabels=[])
+    curves(x, {"p": p, "p_g": p}, below, xlim=(-7, 7), ylim=(-0.02, 0.85), ylabel="density")
     below.fill_between(x, p, color=STYLE["real"]["color"], alpha=0.2, linewidth=0)
-    centres = torch.linspace(-5, 5, 61, dtype=torch.float64)
-    (moving["curve"],) = right.plot(centres, 0 * centres, color=STYLE["D*"]["color"], label="max V for each centre")
-    (moving["missing"],) = right.plot([0, 0], [0, 0], color=STYLE["D"]["color"], linewidth=1)
+    right.plot(CENTRES, 0 * CENTRES, color=STYLE["D*"]["color"], linewidth=2, label="max V for each centre")
+    right.plot([0, 0], [0, 0], color=STYLE["D"]["color"], linewidth=1, label="_missing")
     for name, label, size in (("D", "your V", 9), ("D*", "max V", 12)):
         look = {"color": STYLE[name]["color"], "marker": STYLE[name]["marker"], "linestyle": "", "markersize": size}
         look |= {"markeredgewidth": 2, "markerfacecolor": "none", "clip_on": False}  # both are seen where they meet
-        (moving[label],) = right.plot([0], [0], **look, label=label)
-    for height, words, up in ((0.0, "0: nothing in common", 3), (-2 * math.log(2), "−1.386: p_g = p", -13)):
+        right.plot([0], [0], **look, label=label)
+    for height, words, up in ((0.0, "0: nothing in common", 3), (-2 * math.log(2), "−1.386 = −log 4", -13)):
         right.axhline(height, **FIXED_POINT)
         right.annotate(words, (-4.9, height), xytext=(0, up), textcoords="offset points", fontsize=10)
     right.set(xlim=(-5, 5), ylim=(-3, 0.25), xlabel="centre of p_g", ylabel="V(D, G)")
-    right.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, columnspacing=1, handletextpad=0.3)
+    right.legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=9, columnspacing=0.9,
+        handlelength=1.4, handletextpad=0.4, borderaxespad=0.2,
+    )  # fmt: skip
+    return [above, below, right]
+
+
+def _drawing_of_the_game(x: torch.Tensor, p: torch.Tensor) -> Callable[[dict[str, Any]], bytes]:
+    """Draw once what stands still; the returned function adds what moves: a tenth of the time."""
+    fig = Figure(figsize=(8.6, 3.6), dpi=96 * SHARP, layout=ConstrainedLayoutEngine(w_pad=0.12))
+    canvas = FigureCanvasAgg(fig)
+    names = ("D*", "D", "p_g", "max V for each centre", "_missing", "your V", "max V")  # from the lowest to the top
+    lines = {line.get_label(): line for ax in _stage(fig, x, p) for line in ax.lines}
+    moving = {name: lines[name] for name in names}
     for artist in moving.values():
         artist.set_animated(True)
     canvas.draw()
@@ -95,20 +113,20 @@ def _drawing_of_the_game(x: torch.Tensor, p: torch.Tensor) -> Callable[[dict[str
         half = state["half"]
         if half not in shapes:  # max V for each centre
             shapes.clear()
-            q = half.log_density(x - centres[:, None])
+            q = half.log_density(x - CENTRES[:, None])
             s = p.log() - q
             shapes[half] = -torch.trapezoid(p * softplus(-s) + q.exp() * softplus(s), x)
         for name in ("p_g", "D*", "D"):
             moving[name].set_ydata(state[name])
-        moving["curve"].set_ydata(shapes[half])
+        moving["max V for each centre"].set_ydata(shapes[half])
         ends = {"max V": state["top"], "your V": max(state["own"], -3)}
         moving["your V"].set_marker(STYLE["D"]["marker"] if state["own"] > -3 else "v")  # it is further down
         for label, value in ends.items():
             moving[label].set_data([state["centre"]], [value])
-        moving["missing"].set_data([state["centre"]] * 2, list(ends.values()))
+        moving["_missing"].set_data([state["centre"]] * 2, list(ends.values()))
         canvas.restore_region(still)
         for artist in moving.values():
-            artist.axes.draw_artist(artist)
+            fig.draw_artist(artist)
         file = io.BytesIO()
         Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(file, "PNG", compress_level=1)
         return file.getvalue()

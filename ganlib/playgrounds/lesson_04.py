@@ -8,10 +8,18 @@ import ipywidgets
 import torch
 
 from ..plots import tile
-from ..show import View, png, slider
+from ..show import png, slider
+from . import Playground, narrow, tasks
+
+CAPTION = "25 images on a walk through latent space, from P to Q."
+TASKS = (
+    "Move <i>t</i> from 0 to 1, and watch one image. Does it jump anywhere?",
+    "What does G draw when z is twice as long? Guess first, then set <i>stretch z by</i> to 2.",
+    "Set the stretch to 1 and <i>t</i> to 0.5. What changes when the <i>path</i> is straight?",
+)
 
 
-def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: int, *, seed: int = 0) -> View:
+def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: int, *, seed: int = 0) -> Playground:
     """Walk 25 latents from P to Q through a generator, and stretch or shrink them, with sliders.
 
     `sample` maps z (25, latent_dim), standard normal, to images (25, 1, 28, 28) in [-1, 1]. The round path
@@ -26,7 +34,9 @@ def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: 
     t, t_row = slider("t: P to Q", 0.0, 0.0, 1.0)
     stretch, stretch_row = slider("stretch z by", 1.0, 0.0, 3.0)
     path = ipywidgets.Dropdown(options=["round", "straight"], description="path")
+    path.style.description_width, path.layout.width = "100px", "220px"
     walk_on = ipywidgets.Button(description="walk on: Q is the new P", layout=ipywidgets.Layout(width="auto"))
+    controls = {"t": t, "stretch": stretch, "path": path, "walk on": walk_on}
 
     def fresh() -> tuple[torch.Tensor, torch.Tensor]:
         z = torch.randn(25, latent_dim, generator=rng)
@@ -62,10 +72,9 @@ def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: 
         view.update(*now())
 
     ends = [fresh(), fresh()]
-    view = View(lambda images: png(tile(images, 5)), *now())
-    view.controls = {"t": t, "stretch": stretch, "path": path, "walk on": walk_on}
-    view.box.children = (t_row, stretch_row, ipywidgets.HBox([path, walk_on]), *view.box.children)
-    for control in (t, stretch, path):
-        control.observe(lambda _: view.update(*now()), "value")
+    view = Playground(lambda images: png(tile(images, 5)), now, controls, CAPTION)
+    rows = [narrow(row, name=100, width=400) for row in (t_row, stretch_row)]
+    beside = ipywidgets.VBox([tasks(*TASKS), *rows, ipywidgets.HBox([path, walk_on])])
+    view.box.children = (ipywidgets.HBox([view.picture, beside]), view.sentence)
     walk_on.on_click(walk)
     return view

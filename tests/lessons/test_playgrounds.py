@@ -4,13 +4,14 @@ import itertools
 import math
 import re
 
+import ipywidgets
 import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import integrate, stats
-from views import assert_known_to_ipywidgets_7, enlarged, pixels
+from views import assert_known_to_ipywidgets_7, enlarged, everything, pixels
 
 from ganlib import plots
 from ganlib.playgrounds import lesson_02
@@ -100,12 +101,18 @@ def test_the_middle_of_the_straight_path_is_short():
     assert "z is 7." in view.sentence.value
 
 
-def test_each_slider_has_a_number_with_a_name_beside_it():
+def rows_of(view):
+    """The number and the slider of each row, by the name that is read out."""
+    rows = [part.children for part in everything(view.box) if len(getattr(part, "children", ())) == 2]
+    return {row[0].description: row for row in rows if isinstance(row[1], ipywidgets.FloatSlider)}
+
+
+def test_each_slider_of_the_explorer_has_a_number_with_a_name():
     view = latent_explorer(sample, 10)
-    for row, name in zip(view.box.children, ("t", "stretch"), strict=False):
-        number, slider = row.children
+    rows = rows_of(view)
+    assert list(rows) == ["t: P to Q", "stretch z by"]
+    for (number, slider), name in zip(rows.values(), ("t", "stretch"), strict=True):
         assert slider is view.controls[name]
-        assert number.description
         number.value = 0.35
         assert slider.value == 0.35
         slider.value = 0.6
@@ -213,8 +220,7 @@ def test_the_playground_starts_with_a_picture_and_its_sentence():
     assert {name: slider.value for name, slider in view.controls.items()} == SLIDERS
     picture = pixels(view.png)
     assert picture.std() > 10
-    assert view.picture.layout.width == f"{picture.shape[1]}px"
-    assert picture.shape[1] <= 9 * 90  # a page
+    assert view.picture.layout.width == f"{picture.shape[1] / lesson_02.SHARP:.0f}px"
     # Two normals of width 1, three apart: KL = 9/2; the JSD is a number from a table; D = 1/2 gives -log 4.
     assert numbers_of(view) == {
         **{"centre": 3, "width": 1, "split": 0, "KL": 4.5, "JSD": 0.527, "coin": False},
@@ -359,9 +365,7 @@ def test_the_playground_leaves_no_figure_open():
 
 def test_each_slider_of_the_playground_has_a_number_with_a_name():
     view = value_playground()
-    columns = view.box.children[0].children
-    rows = [row for column in columns for row in column.children[1:]]
-    named = {row.children[0].description: row.children for row in rows}
+    named = rows_of(view)
     assert list(named) == ["centre", "width", "split", "tilt of D", "D = ½ at"]
     for (number, slider), (name, control) in zip(named.values(), view.controls.items(), strict=True):
         assert slider is control
@@ -372,13 +376,96 @@ def test_each_slider_of_the_playground_has_a_number_with_a_name():
         number.value = 0.7
         assert slider.value == 0.7
     assert view.sentence.value.startswith("p_g: centre 0.7, width 0.7, split 0.7.")
-    assert [column.children[0].value for column in columns] == [
-        "<b>You are G: move p_g</b>",
-        "<b>You are D: tilt D</b>",
-    ]
-    assert view.box.children[1:] == (view.picture, view.sentence)
+    above, *below = view.box.children
+    assert below == [view.picture, view.sentence]
+    heads = [column.children[0].value for column in above.children[:2]]
+    assert heads == ["<b>You are G: move p_g</b>", "<b>You are D: tilt D</b>"]
+
+
+PLAYGROUNDS = {"value": value_playground, "latent": lambda: latent_explorer(sample, 10)}
+
+
+@pytest.mark.parametrize("make", PLAYGROUNDS.values(), ids=PLAYGROUNDS)
+def test_numbers_are_rounded(make):
+    for number, slider in rows_of(make()).values():
+        slider.value = 7 * 0.1  # 0.7000000000000001
+        assert slider.value != 0.7 == number.value
+
+
+@pytest.mark.parametrize("make", PLAYGROUNDS.values(), ids=PLAYGROUNDS)
+def test_a_caption_is_true_wherever_the_sliders_are(make):
+    view = make()
+    first = view.caption, view.sentence.value
+    for control in view.controls.values():
+        if isinstance(control, ipywidgets.FloatSlider):
+            control.value = control.max / 2
+    assert view.caption == first[0]
+    assert view.sentence.value != first[1]
+    assert re.fullmatch(r"[^.\n]+\.", view.caption)  # one sentence
+    assert not set(re.findall(r"\d+", view.caption)) - {"25"}  # 25 images are always there
+
+
+@pytest.mark.parametrize("make", PLAYGROUNDS.values(), ids=PLAYGROUNDS)
+def test_tasks_stand_beside_the_sliders_and_keep_the_answers(make):
+    view = make()
+    (listed,) = [part for part in everything(view.box) if isinstance(part, ipywidgets.HTML) and "<ol" in part.value]
+    lines = [re.sub("<.*?>", "", line) for line in re.findall("<li>(.*?)</li>", listed.value)]
+    assert 3 <= len(lines) <= 4
+    assert max(map(len, lines)) <= 95  # two lines of 330 pixels
+    (with_sliders,) = [part for part in view.box.children if listed in everything(part)]
+    assert set(view.controls.values()) <= set(everything(with_sliders))
+    assert not re.search(r"1\.386|log|blur|−", " ".join(lines))
+    named = {name.strip() for name in re.findall("<i>(.*?)</i>", listed.value)}
+    names = {part.description for part in everything(view.box) if getattr(part, "description", "")}
+    assert {name for name in named if not any(name in known for known in names)} == set()
+
+
+def page(picture, scale=1.0):
+    return [pixels_ / scale for pixels_ in pixels(picture).shape[1::-1]]
+
+
+def test_a_playground_fits_a_laptop_with_the_file_browser_open():
+    """1366 x 768 leave 930 x 600 pixels to an output; measured in JupyterLab, a row of sliders is 32 pixels high."""
+    view = value_playground()
+    width, height = page(view.png, view.scale)
+    assert width <= 930
+    assert 5 * 32 + height + 2 * 28 <= 600  # nine lines of tasks are as high as five rows; two lines of the sentence
+    assert all(sum(int(part.layout.width[:-2]) for part in row) <= 290 for row in rows_of(view).values())
+    view = latent_explorer(sample, 10)
+    width, height = page(view.png)
+    assert height + 2 * 28 <= 600
+    assert all(width + sum(int(part.layout.width[:-2]) for part in row) <= 930 for row in rows_of(view).values())
+
+
+def test_a_dark_style_changes_nothing_of_the_playground(monkeypatch):
+    usual = value_playground().png
+    with plt.style.context("dark_background"):
+        assert value_playground().png == usual
+        monkeypatch.setattr(lesson_02, "_stage", lesson_02._stage.__wrapped__)
+        assert value_playground().png != usual
+
+
+def test_the_legends_of_the_playground_stand_in_their_panels(figures):
+    value_playground()
+    (figure,) = figures
+    renderer = figure.canvas.get_renderer()
+    for ax in figure.axes:
+        legend, frame = ax.get_legend().get_window_extent(renderer), ax.get_window_extent()
+        assert frame.y1 <= legend.y0
+        assert legend.y1 <= figure.bbox.y1
+        assert frame.x0 - 2 <= legend.x0
+        assert legend.x1 <= frame.x1 + 2
+
+
+def test_both_curves_are_seen_where_d_is_the_best_one():
+    view = value_playground()
+    move(view, centre=3, tilt=-3, place=1.5)
+    picture = pixels(view.png).astype(int)
+    for name in ("D", "D*"):
+        color = [int(plots.STYLE[name]["color"][k : k + 2], 16) for k in (1, 3, 5)]
+        assert (abs(picture[:, : picture.shape[1] // 2] - color).max(-1) < 30).sum() > 500, name
 
 
 def test_the_playgrounds_keep_to_what_ipywidgets_7_knows():
-    for view in (value_playground(), latent_explorer(sample, 10)):
-        assert_known_to_ipywidgets_7(view.box)
+    for make in PLAYGROUNDS.values():
+        assert_known_to_ipywidgets_7(make().box)
