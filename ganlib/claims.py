@@ -93,7 +93,7 @@ def _meant(mine: Any, value: Any) -> Any:
         return tuple(map(_meant, parts, value)) if same else mine
     mine = _item(mine)
     if isinstance(value, str):
-        return str(mine).strip().lower()
+        return str(mine).strip().lower().replace("−", "-")
     if isinstance(mine, str):
         text = mine.strip().lower().replace("−", "-").replace(",", "").replace("_", "").removesuffix(".")
         if isinstance(value, bool):
@@ -125,9 +125,12 @@ def _verdict(mine: Any, value: Any, power_of_ten: bool = False) -> str:
         around = (math.floor(math.log10(value)), math.ceil(math.log10(value)))
         if mine in around or (mine > 0 and 10 ** around[0] * 0.9 <= mine <= 10 ** around[1] * 1.1):
             return "right, that is the power of ten"
+    if isinstance(value, int) and abs(value) <= 10 and mine == int(mine):  # a count
+        return f"{abs(int(mine) - value)} too {'many' if mine > value else 'few'}"
     if mine * value > 0:
         factor = max(mine / value, value / mine)
-        much = f"{factor:.1f} times too {'large' if abs(mine) > abs(value) else 'small'}"
+        size = "its size is " if value < 0 else ""
+        much = f"{size}{factor:.1f} times too {'large' if abs(mine) > abs(value) else 'small'}"
         return f"near, {much}" if factor <= 1.5 else much
     if value and abs(mine + value) <= 0.1 * abs(value):
         return "the size is right, the sign is not"

@@ -22,7 +22,7 @@ from .plots import tile
 
 ENLARGE = 3  # screen pixels for one pixel of an image
 SHARP = 1.5  # pixels of a drawing for one of the page, so that it is sharp when a reader zooms in
-STILL = "A still picture. Run this cell for the sliders or the training."
+STILL = "A still picture. For a live one, choose Run → Run All Above Selected Cell, then run this cell."
 # JupyterLab: the still picture hides beside a live widget. Beside the still picture hides what has lost its kernel, a
 # progress bar between them included: there would stand "model not found".
 CHILD = ".jp-OutputArea-child"

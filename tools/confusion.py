@@ -56,9 +56,11 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "nn.LeakyReLU(0.2), nn.Dropout(0.3), → nn.Dropout(0.3), nn.LeakyReLU(0.2),": "the two commute",
     },
     "04.noise_size": dict.fromkeys((
-        "parameters(), lr=0.0002, → parameters(),", "0.0002, betas=(0.5, 0.999)) → 0.0002)", "lr=0.0002, → lr=1e-05,",
-        "=0.0002, → =0.0004,", "(0.5, 0.999)) → (0.999, 0.5))", "(0.5, → (0.025,", "0.999)) → 0.04995))",
-        "models.NormalLatent(latent_dim → models.UniformLatent(latent_dim",
+        "), r1=0.1, r1_every= → ), r1_every=", "1, r1_every=4, average= → 1, average=",
+        "r1_every=4, average=0.998) → r1_every=4)", "parameters(), lr=0.001, → parameters(),",
+        "0.001, betas=(0.0, 0.99)) → 0.001)", "=0.1, → =0.005,", "=0.1, → =0.2,", "r1_every=4, → r1_every=5,",
+        "=0.998) → =0.0499)", "lr=0.001, → lr=5e-05,", "=0.001, → =0.002,", "(0.0, 0.99)) → (0.99, 0.0))",
+        "0.99)) → 0.0495))", "models.NormalLatent(latent_dim → models.UniformLatent(latent_dim",
     ), FREE),
 }  # fmt: skip
 HEAD = """\

@@ -343,11 +343,14 @@ def write_the_check(
         probe=accepts(candidates, *arguments),
         free=("said",),
         verdict=verdict_on_a_check(candidates, right, enough),
-        praise=lambda inputs, seen: (
-            f"It accepts all right programs, and refuses {int((seen['said'][right:] == 0).sum())} of "
-            f"{broken} broken ones."
-        ),
+        praise=lambda inputs, seen: _praise_of_a_check(candidates[right:], seen["said"][right:]),
     )
+
+
+def _praise_of_a_check(broken: Sequence[tuple[Callable[..., Any], str]], said: np.ndarray) -> str:
+    praise = f"It accepts all right programs, and refuses {int((said == 0).sum())} of {len(broken)} broken ones."
+    passed = [words for (_, words), accepted in zip(broken, said) if accepted]
+    return f"{praise} Still accepted: {'; '.join(passed)}." if passed else praise
 
 
 def _nameless(function: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:

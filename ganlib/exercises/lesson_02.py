@@ -380,7 +380,7 @@ REAL_MEAN = in_double_precision(
     mistakes=[
         (
             lambda x, s: x.mean(),
-            "This is the mean of the fakes, or of all pairs. Give each fake its own weight, of shape (n, 1).",
+            "This is the mean of the fakes. Give each fake its own weight, of shape (n, 1).",
         ),
         *(
             (weighted(torch.sigmoid, yes), "The weight is D itself. The one that repairs is p / p_g.")
@@ -395,6 +395,10 @@ REAL_MEAN = in_double_precision(
             for yes in (0, 1)
         ),
         (lambda x, s: x[s > 0].mean(), "This keeps the fakes that D takes for real, whole. Weigh each fake instead."),
+        (
+            lambda x, s: (s.softmax(0) * x).mean(),
+            "These weights have the sum 1 already, so the mean divides a second time. Take the sum.",
+        ),
         (lambda x, s: (s.exp() * x).sum(), "This is a sum, so it grows with the number of fakes. Take the mean."),
         (lambda x, s: -(s.exp() * x).mean(), "The sign is wrong: all fakes and all weights are above 0 here."),
         (lambda x, s: s.exp().mean(), "These are the weights alone. Multiply each fake by its weight."),

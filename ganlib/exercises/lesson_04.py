@@ -550,10 +550,10 @@ UPGRADED_PAIR = Exercise(
 
 
 def gan_with_noise(latent_dim):
-    """Return an untrained textbook GAN whose noise has latent_dim numbers."""
-    G, D = models.textbook_pair(latent_dim)
-    opt_G, opt_D = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (G, D))
-    return GAN(G, D, opt_G, opt_D, models.NormalLatent(latent_dim))
+    """Return an untrained GAN of the better recipe whose noise has latent_dim numbers."""
+    G, D = models.better_pair(latent_dim)
+    opt_G, opt_D = (torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.0, 0.99)) for net in (G, D))
+    return GAN(G, D, opt_G, opt_D, models.NormalLatent(latent_dim), r1=0.1, r1_every=4, average=0.998)
 
 
 def sizes_and_images(seed: int) -> Plain:
@@ -634,7 +634,7 @@ NOISE_SIZE = Exercise(
     praise=lambda inputs, seen: f"The GAN works with noise of {', '.join(map(str, inputs['latent_dims']))} numbers.",
     hints=(
         "Two places must know the size: the first layer of G, and the latent that draws z.",
-        "models.textbook_pair and models.NormalLatent both take latent_dim as their first argument.",
+        "models.better_pair and models.NormalLatent both take latent_dim as their first argument.",
     ),
 )
 

@@ -21,7 +21,7 @@ from ..show import slider
 from ..targets import Mixture, normal
 from . import Playground, narrow, tasks
 
-CAPTION = "V for each centre of p_g: the cross is the largest V that a D can get, the square is what your D gets."
+CAPTION = "The cross is the largest V that a D can get, the square is your V, or a triangle where it lies far below."
 TASKS = (
     "You are D: with <i>tilt of D</i> and <i>D = ½ at</i>, lift the square as near to the cross as you can.",
     "You are G: with <i>centre</i>, lower the cross as far as you can. Where is p_g then?",

@@ -277,7 +277,7 @@ def test_the_task_stands_in_the_cell_above_the_check(name):
     assert kind == "markdown"
     assert f"`{exercise.call}`" in text
     assert exercise.task in text
-    assert re.search(rf"^def {exercise.solution.__name__}\(.*\): \.\.\.$", found[k][1], re.M)
+    assert re.search(rf"^def {exercise.solution.__name__}\(.*\):\n    # your answer\n    \.\.\.$", found[k][1], re.M)
     assert f'check("{name}", {exercise.solution.__name__})' in found[k][1]
 
 

@@ -223,11 +223,12 @@ RIGHT["02.real_mean"] = {
     "matrix product": weighing(torch.exp, lambda x, w: (w.T @ x / len(x)).squeeze()),
 }
 TWINS["02.real_mean"] = {
-    "This is the mean of the fakes,": lambda x, s: np.average(x),
+    "This is the mean of the fakes.": lambda x, s: np.average(x),
     "The weight is D itself": weighing(lambda s: 1 / (1 + torch.exp(-s))),
     "This is upside down": weighing(lambda s: 1 / s.exp()),
     "The weight is the logit": weighing(lambda s: s.sigmoid().log() - (1 - s.sigmoid()).log()),
     "This keeps the fakes": lambda x, s: x.masked_select(s.sigmoid() > 0.5).mean(),
+    "These weights have the sum 1": weighing(lambda s: s.exp() / s.exp().sum()),
     "This is a sum": weighing(lambda s: s.exp(), lambda x, w: torch.tensordot(w, x)),
     "The sign is wrong": weighing(lambda s: -s.exp()),
     "These are the weights alone": lambda x, s: s.exp().sum().item() / len(s),

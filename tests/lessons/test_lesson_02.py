@@ -35,8 +35,8 @@ BROKEN = {
         (("in range(800)", "in range(20)"), "the network is within a hundredth of D*"),
         (("    opt_D.zero_grad()\n", ""), "the network is within a hundredth of D*"),
         (("minimax_D(D(", "hinge_D(D("), "the network is within a hundredth of D*"),
-        (("top, by_network, by_argmax = (", "by_argmax, by_network, top = ("), "the V of the tried values"),
-        (("top, by_network, by_argmax = (", "by_network, top, by_argmax = ("), "the V of the network"),
+        (("top, by_network, by_argmax = (", "by_argmax, by_network, top = ("), "the tried values reach"),
+        (("top, by_network, by_argmax = (", "by_network, top, by_argmax = ("), "the network reaches"),
     ],
     "jsd": [
         (("-math.log(4) + 2 * jsd", "-math.log(2) + 2 * jsd"), "max V is −log 4 + 2 JSD"),
@@ -50,7 +50,7 @@ BROKEN = {
         (("of_real * tried.log()", "tried.log()"), "the best D is 1/2 for one real sample per fake, 2/3 for two"),
     ],
     "wrong": [
-        (("still = best_logit(two)", "still = best_logit(two) / 10"), "V is below −10 as D stands still"),
+        (("still = best_logit(two)", "still = best_logit(two) / 10"), "V is below −10 while D stands still"),
         (("V(best_logit(q), q) for", "V(best_logit(q) / 10, q) for"), "V is near 0 after the answer of D"),
         (("V(0 * x, two)", "V(0 * x - 0.1, two)"), "saying 1/2 gives −1.386"),
         (("still = best_logit(two)", "still = 0 * x"), "saying 1/2 is worse than the best D"),
