@@ -127,6 +127,10 @@ def faults_of_guesses(nb):
         may_be_closed.add(after[0].id)
         if not anatomy.is_folded(after[0]) or not is_closed(after[0]):
             yield f"cell {after[0].id}: it answers a guess, so its source and its outputs are hidden"
+    for cell, after in zip(nb.cells, nb.cells[1:]):
+        answers_here = cell.cell_type == "code" and "guess" in calls(cell)
+        if answers_here and after.cell_type == "markdown" and not after.source.startswith(("<details>", "#")):
+            yield f"cell {after.id}: it tells the answer of the guess above, so it begins with a fold: <details>"
     for cell in code:
         if cell.id in answers:
             yield f"cell {cell.id}: it answers, but no cell asks for a guess"
@@ -359,6 +363,15 @@ PLANTED = [
     ("cell show: it answers a guess, so its source", change("show", metadata=FOLDED | {"cellView": "form"})),
     ("cell show: it answers a guess, so its source", change("show", metadata=CLOSED, source="guess(my_guess, a)")),
     ("cell curve: it answers, but no cell asks", add("curve", "\nguess(my_guess, a)")),
+    (
+        "cell meaning: it tells the answer of the guess above",
+        lambda nb: (
+            nb.cells.insert(
+                [cell.id for cell in nb.cells].index("show") + 1, new_markdown_cell("It is 1.", id="meaning")
+            )
+            or anatomy.write_minutes(nb)
+        ),
+    ),
     ("cell after: its outputs are hidden, and it answers no guess", change("after", metadata=CLOSED)),
     (
         "no text before the first claim says what ✓ and ✗ mean",
