@@ -75,7 +75,7 @@ def guess(mine: Any, measured: Any, *, power_of_ten: bool = False) -> None:
     """Print a reader's guess beside what was measured, and how near it was; None is no guess. Used by every lesson.
 
     Text counts as what it says: "2/3", "-4", "1,000", "yes". A number is right within a tenth; with `power_of_ten`
-    also one of the two powers of ten beside it, or the exponent alone.
+    also from the power of ten below it to the one above it.
     """
     value = _item(measured)
     shown = f"{value:,}" if type(value) is int else str(value)
@@ -122,8 +122,8 @@ def _verdict(mine: Any, value: Any, power_of_ten: bool = False) -> str:
     if abs(mine - value) <= 0.1 * abs(value):
         return "right"
     if power_of_ten and value > 0:
-        around = (math.floor(math.log10(value)), math.ceil(math.log10(value)))
-        if mine in around or (mine > 0 and 10 ** around[0] * 0.9 <= mine <= 10 ** around[1] * 1.1):
+        low, high = 10 ** math.floor(math.log10(value)), 10 ** math.ceil(math.log10(value))
+        if 0.9 * low <= mine <= 1.1 * high:
             return "right, that is the power of ten"
     if isinstance(value, int) and abs(value) <= 10 and mine == int(mine):  # a count
         return f"{abs(int(mine) - value)} too {'many' if mine > value else 'few'}"
@@ -131,7 +131,8 @@ def _verdict(mine: Any, value: Any, power_of_ten: bool = False) -> str:
         factor = max(mine / value, value / mine)
         size = "its size is " if value < 0 else ""
         much = f"{size}{factor:.1f} times too {'large' if abs(mine) > abs(value) else 'small'}"
-        return f"near, {much}" if factor <= 1.5 else much
+        near = abs(mine - value) < 0.05 if 0 < value < 1 else factor <= 1.5  # 1/2 is not near to 2/3
+        return f"near, {much}" if near else much
     if value and abs(mine + value) <= 0.1 * abs(value):
         return "the size is right, the sign is not"
     return f"{abs(mine - value):.3g} away"

@@ -30,7 +30,8 @@ def tasks(*lines: str) -> ipywidgets.HTML:
     """Return a numbered list of what to try, to stand beside the sliders."""
     items = "".join(f"<li>{line}</li>" for line in lines)
     # A widget's lines are as high as a button.
-    return ipywidgets.HTML(f'<ol style="line-height: 1.35; margin: 0; padding-left: 1.6em">{items}</ol>')
+    beside = ipywidgets.Layout(min_width="280px", flex="1 1 280px")
+    return ipywidgets.HTML(f'<ol style="line-height: 1.35; margin: 0; padding-left: 1.6em">{items}</ol>', layout=beside)
 
 
 def narrow(row: ipywidgets.HBox, *, name: int, width: int) -> ipywidgets.HBox:

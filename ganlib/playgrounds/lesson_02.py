@@ -40,7 +40,7 @@ def value_playground() -> Playground:
     """
     x = torch.linspace(-18, 18, 721, dtype=torch.float64)  # holds p_g at all ends of the sliders
     log_p = normal().log_density(x)
-    ranges = {"centre": (3, -5, 5), "width": (1, 0.5, 2), "split": (0, 0, 2), "tilt": (0, -5, 5), "place": (0, -5, 5)}
+    ranges = {"centre": (3, -5, 5), "width": (1, 0.5, 2), "split": (0, 0, 2), "tilt": (-1, -5, 5), "place": (0, -5, 5)}
     labels = {"tilt": "tilt of D", "place": "D = ½ at"}
     sliders = {name: slider(labels.get(name, name), *of, step=0.1) for name, of in ranges.items()}
     controls = {name: control for name, (control, _) in sliders.items()}
@@ -67,7 +67,8 @@ def value_playground() -> Playground:
     columns = [ipywidgets.VBox([names[0], *rows[:3]]), ipywidgets.VBox([names[1], *rows[3:]])]
     for column in columns:
         column.layout.flex = "0 0 auto"
-    view.box.children = (ipywidgets.HBox([*columns, tasks(*TASKS)]), *view.box.children)
+    wrapping = ipywidgets.Layout(flex_flow="row wrap")  # at a zoom of 150 % the tasks go below the sliders
+    view.box.children = (ipywidgets.HBox([*columns, tasks(*TASKS)], layout=wrapping), *view.box.children)
     return view
 
 
