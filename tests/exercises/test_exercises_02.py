@@ -113,7 +113,7 @@ TWINS["02.optimal_D"] = {
     "This is upside down, and": lambda p, q, a: torch.sigmoid(torch.log(q / p)),
     "The share is at the wrong": fraction(lambda a: 1 - a, lambda a: a),
     "p and p_g are swapped": lambda p, q, a: best_D(q, p, a),
-    "The share counts twice": fraction(lambda a: a**2, lambda a: (1 - a) ** 2),
+    "The weights of p and p_g do not fit": fraction(lambda a: a**2, lambda a: (1 - a) ** 2),
     "This is the ratio": lambda p, q, a: torch.exp(p.log() - q.log()),
     "These are the odds": lambda p, q, a: best_D(p, q, a) / (1 - best_D(p, q, a)),
     "This is the logit": lambda p, q, a: p.log() - q.log() + math.log(a / (1 - a)),
@@ -130,7 +130,7 @@ TWINS["02.optimal_D"] = {
     "This is the numerator": lambda p, q, a: np.multiply(a, p.numpy()),
 }
 OTHERS["02.optimal_D"] = [
-    (fraction(lambda a: 2 * a, lambda a: 1 - a), "The share counts twice"),
+    (fraction(lambda a: 2 * a, lambda a: 1 - a), "The weights of p and p_g do not fit"),
     (lambda p, q, a: p.log() - q.log(), "This is the logit"),
     (lambda p, q, a: [float(u > v) for u, v in zip(p, q)], "These are decisions, 0 or 1"),
     (lambda p, q, a: full(p, 0.5), "At one place your D says 0.5, and the best answer is"),
