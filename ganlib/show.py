@@ -20,7 +20,7 @@ from traitlets import link
 from .claims import say, wrap
 from .plots import tile
 
-ENLARGE = 3  # screen pixels for one pixel of an image
+ENLARGE, SHRINK = 6, 2  # a pixel of an image is 6 wide in the file, and 3 on the page: sharp when a reader zooms in
 SHARP = 1.5  # pixels of a drawing for one of the page, so that it is sharp when a reader zooms in
 STILL = "A still picture. For a live one, choose Run → Run All Above Selected Cell, then run this cell."
 # JupyterLab: the still picture hides beside a live widget. Beside the still picture hides what has lost its kernel, a
@@ -161,7 +161,7 @@ def live_grid(images: torch.Tensor, sentence: str, *, columns: int = 5) -> View:
     `images`: (N, 1, 28, 28) in [-1, 1]; `sentence` stands under them. Show it with `with watch(view, caption):` around
     the loop. Introduced in lesson 04.
     """
-    return View(lambda images: png(tile(images, columns)), images, sentence)
+    return View(lambda images: png(tile(images, columns)), images, sentence, scale=SHRINK)
 
 
 def slider(

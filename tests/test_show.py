@@ -116,7 +116,7 @@ def test_a_widget_is_followed_by_a_still_picture_of_its_own(displayed, capsys):
     }
     assert still.keys() == {"text/plain", "text/html", "image/png"}
     np.testing.assert_allclose(shown(displayed)[:, :, 0], pixels(view.png), atol=8)
-    height, width = pixels(view.png).shape
+    height, width = (side // 2 for side in pixels(view.png).shape)
     assert metadata == {"image/png": {"alt": caption, "width": width, "height": height}}
     assert f"data:image/png;base64,{still['image/png']}" in still["text/html"]
     assert f'alt="Nine &quot;fakes&quot; &amp; one &lt; 1." width="{width}"' in still["text/html"]

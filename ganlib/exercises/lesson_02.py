@@ -175,7 +175,10 @@ OPTIMAL_D = in_double_precision(
         (lambda p, q, a: q / (p + q), "This is upside down, and share_real is ignored. D(x) is the share of real."),
         (odds_of(lambda a: (1 - a) / a), "The share is at the wrong density: share_real belongs to p."),
         (lambda p, q, a: optimal_D(q, p, a), "p and p_g are swapped: share_real belongs to p, above and below."),
-        *((odds_of(w), "The weights of p and p_g do not fit. Weigh p with share_real, and p_g with the rest.") for w in TWICE),
+        *(
+            (odds_of(w), "The weights of p and p_g do not fit. Weigh p with share_real, and p_g with the rest.")
+            for w in TWICE
+        ),
         (lambda p, q, a: p / q, "This is the ratio p / p_g, which can exceed 1. Divide by the sum of both parts."),
         (lambda p, q, a: a * p / ((1 - a) * q), "These are the odds, real over fake. Divide by the sum of both parts."),
         *(

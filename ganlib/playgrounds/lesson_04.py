@@ -8,7 +8,7 @@ import ipywidgets
 import torch
 
 from ..plots import tile
-from ..show import png, slider
+from ..show import SHRINK, png, slider
 from . import Playground, narrow, tasks
 
 CAPTION = "25 images on a walk through latent space, from P to Q."
@@ -72,7 +72,7 @@ def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: 
         view.update(*now())
 
     ends = [fresh(), fresh()]
-    view = Playground(lambda images: png(tile(images, 5)), now, controls, CAPTION)
+    view = Playground(lambda images: png(tile(images, 5)), now, controls, CAPTION, scale=SHRINK)
     rows = [narrow(row, name=100, width=400) for row in (t_row, stretch_row)]
     beside = ipywidgets.VBox([tasks(*TASKS), *rows, ipywidgets.HBox([path, walk_on])])
     view.box.children = (ipywidgets.HBox([view.picture, beside]), view.sentence)

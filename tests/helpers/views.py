@@ -22,7 +22,7 @@ def images(n=25, value=0.0):
 
 def enlarged(images):
     """The grid of five columns that a view should show of these images."""
-    return plots.tile(images, 5).repeat(3, 0).repeat(3, 1)
+    return plots.tile(images, 5).repeat(6, 0).repeat(6, 1)
 
 
 def everything(widget):

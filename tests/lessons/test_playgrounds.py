@@ -256,6 +256,7 @@ def test_at_p_the_best_discriminator_is_a_coin():
         assert numbers_of(view)["coin"]
 
 
+@pytest.mark.slow
 def test_the_best_discriminator_can_be_found_by_hand():
     view = value_playground()
     for tenths in range(-50, 51, 4):
@@ -269,6 +270,7 @@ def test_the_best_discriminator_can_be_found_by_hand():
     assert numbers_of(view)["missing"] > 1
 
 
+@pytest.mark.slow
 def test_all_ends_of_all_sliders_give_numbers():
     view = value_playground()
     size = pixels(view.png).shape
@@ -434,11 +436,12 @@ def test_a_playground_fits_a_laptop_with_the_file_browser_open():
     assert 5 * 32 + height + 2 * 28 <= 600  # nine lines of tasks are as high as five rows; two lines of the sentence
     assert all(sum(int(part.layout.width[:-2]) for part in row) <= 290 for row in rows_of(view).values())
     view = latent_explorer(sample, 10)
-    width, height = page(view.png)
+    width, height = page(view.png, view.scale)
     assert height + 2 * 28 <= 600
     assert all(width + sum(int(part.layout.width[:-2]) for part in row) <= 930 for row in rows_of(view).values())
 
 
+@pytest.mark.slow
 def test_a_dark_style_changes_nothing_of_the_playground(monkeypatch):
     usual = value_playground().png
     with plt.style.context("dark_background"):
