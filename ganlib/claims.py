@@ -71,18 +71,23 @@ def wrap(line: str) -> str:
     return textwrap.fill(line, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
-def guess(mine: Any, measured: Any, *, power_of_ten: bool = False) -> None:
+def guess(mine: Any, measured: Any, *, power_of_ten: bool = False, choices: tuple[str, ...] = ()) -> None:
     """Print a reader's guess beside what was measured, and how near it was; None is no guess. Used by every lesson.
 
     Text counts as what it says: "2/3", "-4", "1,000", "yes". A number is right within a tenth; with `power_of_ten`
-    also from the power of ten below it to the one above it.
+    also from the power of ten below it to the one above it. `choices`: the words to choose from.
     """
     value = _item(measured)
     shown = f"{value:,}" if type(value) is int else str(value)
     if mine is None:
         say(wrap(f"your guess: none yet, measured: {shown}"))
         return
-    say(wrap(f"your guess: {mine}, measured: {shown}: {_verdict(_meant(mine, value), value, power_of_ten)}"))
+    meant = _meant(mine, value)
+    if choices and meant not in choices:
+        verdict = "write " + " or ".join(f'"{choice}"' for choice in choices)
+    else:
+        verdict = _verdict(meant, value, power_of_ten)
+    say(wrap(f"your guess: {mine}, measured: {shown}: {verdict}"))
 
 
 def _meant(mine: Any, value: Any) -> Any:
@@ -114,9 +119,10 @@ def _verdict(mine: Any, value: Any, power_of_ten: bool = False) -> str:
         if right < len(value) and all("right" in [_verdict(m, v) for m in mine] for v in value):
             return "the right numbers in another order"
         return "right" if right == len(value) else f"{right} of {len(value)} right"
+    if isinstance(value, bool) and not isinstance(mine, bool):
+        return "write True or False"
     if isinstance(value, (bool, str)):
-        wanted = value.strip().lower() if isinstance(value, str) else value
-        return "right" if type(mine) is type(wanted) and mine == wanted else "not this time"
+        return "right" if mine == (value.strip().lower() if isinstance(value, str) else value) else "not this time"
     if isinstance(mine, bool) or not isinstance(mine, (int, float)) or not math.isfinite(mine):
         return 'write a number, such as 0.5 or "1/2"'
     if abs(mine - value) <= 0.1 * abs(value):

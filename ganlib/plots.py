@@ -257,17 +257,24 @@ def image_rows(named: "Mapping[str, Images]", numbers: Mapping[str, Mapping[str,
 
 
 @on_white
-def image_grids(named: "Mapping[str, Images]", numbers: Mapping[str, Mapping[str, Any]] | None = None) -> list[Axes]:
+def image_grids(
+    named: "Mapping[str, Images]",
+    numbers: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    columns: int | None = None,
+) -> list[Axes]:
     """Draw sets of images as large grids side by side, the name above each and its numbers in lines below.
 
-    ``named``: images by name; ``numbers``: for each name the same measures, by name. Returns the axes. Introduced in
-    lesson 04.
+    ``named``: images by name; ``numbers``: for each name the same measures, by name; ``columns`` as in `tile`. Returns
+    the axes. Introduced in lesson 04.
     """
     numbers = numbers or {}
     longest = max(map(len, numbers.values()), default=0)
-    axes = panels(len(named), height=WIDTH / len(named) + 0.4 + 0.27 * longest)
-    for ax, (name, images) in zip(axes, named.items(), strict=True):
-        _picture(tile(images), ax, pixels_per_inch=36)
+    sheets = {name: tile(images, columns) for name, images in named.items()}
+    tallest = max((sheet.shape[0] / sheet.shape[1] for sheet in sheets.values()), default=1)
+    axes = panels(len(named), height=WIDTH / len(named) * tallest + 0.4 + 0.27 * longest)
+    for ax, (name, sheet) in zip(axes, sheets.items(), strict=True):
+        _picture(sheet, ax, pixels_per_inch=36)
         ax.set_title(name, fontsize=14, fontweight="bold")
         words = "\n".join(f"{measure} {_rounded(value)}" for measure, value in numbers.get(name, {}).items())
         ax.annotate(
@@ -328,6 +335,10 @@ def losses(
     if min(loss_D.min(), loss_G.min()) >= 0:  # G's minimax loss is negative
         ax.set_ylim(bottom=0)
     ax.set_ylabel("loss")
+    largest = max(loss_D.max(), loss_G.max())
+    if largest > 10:  # one spike of a training that fails would flatten all the rest
+        ax.set_ylim(top=10)
+        ax.set_ylabel(f"loss (the largest: {largest:,.0f})")
     _places(ax, at)
     return ax
 

@@ -187,7 +187,9 @@ def _steps(
     from tqdm.auto import tqdm
 
     if model.steps_done >= until:
-        print(f"already at step {model.steps_done:,}: raise until to go on, build the model anew to start over")
+        print(
+            f"already at step {model.steps_done:,}: for more, set a larger until; to start over, build the model anew"
+        )
         return
     with tqdm(total=until, initial=model.steps_done, unit="step", disable=not progress) as bar:
         while model.steps_done < until:

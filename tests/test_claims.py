@@ -205,7 +205,7 @@ def test_signs_that_the_console_lacks_become_plain_letters(encoding, expected):
         ("No.", False, "right"),
         ("yes", True, "right"),
         (0, False, "right"),
-        ("perhaps", True, "not this time"),
+        ("perhaps", True, "write True or False"),
         ("lower", "higher", "not this time"),
         (" Higher", "higher", "right"),
         ([1, -1], (1, -1), "right"),
@@ -217,6 +217,14 @@ def test_signs_that_the_console_lacks_become_plain_letters(encoding, expected):
 )
 def test_a_guess_gets_a_fair_verdict(mine, measured, verdict, capsys):
     guess(mine, measured)
+    assert capsys.readouterr().out.endswith(f": {verdict}\n")
+
+
+@pytest.mark.parametrize(
+    ("mine", "verdict"), [("Higher ", "right"), ("lower", "not this time"), ("heigher", 'write "lower" or "higher"')]
+)
+def test_a_guess_among_words_is_one_of_them(mine, verdict, capsys):
+    guess(mine, "higher", choices=("lower", "higher"))
     assert capsys.readouterr().out.endswith(f": {verdict}\n")
 
 

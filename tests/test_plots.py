@@ -194,6 +194,14 @@ def test_fixed_points_stand_at_their_values_and_say_which_they_are():
     assert ax.get_ylim() == (0, 1)
 
 
+def test_one_spike_does_not_flatten_the_losses():
+    history = [{"step": step, "loss_D": 1.4, "loss_G": 3800.4 if step == 7 else 0.7} for step in range(1, 101)]
+    ax = plots.losses(history)
+    assert ax.get_ylim() == (0, 10)
+    assert ax.get_ylabel() == "loss (the largest: 3,800)"
+    assert plots.losses([record | {"loss_G": 0.7} for record in history]).get_ylabel() == "loss"
+
+
 def test_negative_losses_stay_in_the_picture():
     minimax = {**history(), "loss_G": -history()["loss_G"]}
     assert plots.losses(records(minimax)).get_ylim()[0] < -1.9

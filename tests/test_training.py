@@ -247,7 +247,10 @@ def test_a_finished_model_says_so(capsys):
     gan, batches = small()
     run(gan, batches, 3)
     assert run(gan, batches, 3) == []
-    assert capsys.readouterr().out == "already at step 3: raise until to go on, build the model anew to start over\n"
+    assert (
+        capsys.readouterr().out
+        == "already at step 3: for more, set a larger until; to start over, build the model anew\n"
+    )
 
 
 def test_leaving_the_loop_and_coming_back_is_the_same_run():

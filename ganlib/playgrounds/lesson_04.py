@@ -75,6 +75,7 @@ def latent_explorer(sample: Callable[[torch.Tensor], torch.Tensor], latent_dim: 
     view = Playground(lambda images: png(tile(images, 5)), now, controls, CAPTION, scale=SHRINK)
     rows = [narrow(row, name=100, width=400) for row in (t_row, stretch_row)]
     beside = ipywidgets.VBox([tasks(*TASKS), *rows, ipywidgets.HBox([path, walk_on])])
-    view.box.children = (ipywidgets.HBox([view.picture, beside]), view.sentence)
+    wrapping = ipywidgets.Layout(flex_flow="row wrap")  # at a zoom of 150 % the sliders go below the grid
+    view.box.children = (ipywidgets.HBox([view.picture, beside], layout=wrapping), view.sentence)
     walk_on.on_click(walk)
     return view

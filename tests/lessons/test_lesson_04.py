@@ -9,7 +9,7 @@ SIZES = "G has 566,800 parameters and D has 201,217, as in models.textbook_pair"
 OWN_PLAYER = "Each update moved its own player alone, and the loss of D did not reach G"
 JUDGE = "The judge reads nearly all test images right"
 FLAWS = "Each number notices its flaw: blur and noise, the missing digit, the copies"
-FAKES = "The textbook's fakes are nearer to digits than noise is, and not all of one class"
+FAKES = "The fakes are nearer to digits than noise is, and not all of one class"
 AB = "The losses of A and B lie near the fixed points, A's nearer, and A's distance is over four times B's"
 SAME = "After 50 steps the package has the weights of our own loop, bit for bit"
 RECORDED = "Recorded: 1,000 steps of the better recipe beat 43 epochs of the textbook's, over 15 times sooner"
@@ -18,7 +18,7 @@ RESUMED = "The resumed run ends where the unbroken one does, bit for bit"
 
 FEW_STEPS = (
     "STEPS, history, grids = 1500",
-    "STEPS, history, grids = 300",
+    "STEPS, history, grids = 301",
 )  # of the textbook's GAN, where it is not asked
 DETACHED = "    with torch.no_grad():  # the loss of D must not reach G\n        fake"
 PLAYERS = "    return G, D, adam(G), adam(D)"
@@ -124,9 +124,11 @@ def test_swapped_labels_reach_the_training_that_the_lesson_shows(run):
 
 
 def test_a_training_that_was_stopped_is_told_how_to_go_on(run):
-    with pytest.raises(AssertionError, match="train to step 300 first: run the training cell again"):
+    with pytest.raises(AssertionError, match="no 100 steps up to 300 among the 199 trained: train on"):
         run("loss", ("range(len(history) + 1, STEPS + 1)", "range(len(history) + 1, 200)"))
-    with pytest.raises(AssertionError, match="train to step 2,000 first: run the training cell again"):
+    with pytest.raises(AssertionError, match="step 300 is compared with a later one: set STEPS above 300"):
+        run("loss", (FEW_STEPS[0], "STEPS, history, grids = 300"))
+    with pytest.raises(AssertionError, match="no 100 steps up to 2,000 among the 150 trained: train on"):
         run("better-loop", FEW_STEPS, ('until=moments["B"]', "until=150"))
 
 
