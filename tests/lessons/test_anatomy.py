@@ -176,6 +176,22 @@ def faults_of_corrections(nb, headings, folder):
                 yield f"{link[0]}: the anchor of a heading is its text with - for each space"
 
 
+def faults_of_readme(readme):
+    for path in LESSONS:
+        counted = anatomy.minutes(read(path))
+        row = re.search(rf"^\| {path.name[:2]} \| .*\(notebooks/{path.name}\).*\| (.*) \|$", readme, re.MULTILINE)
+        wanted = ", ".join(str(number) for number in vars(counted).values())
+        if not row or row[1] != wanted:
+            yield f"the README gives {row and row[1]} minutes for {path.name}, counted are {wanted}"
+
+
+def test_the_readme_gives_the_minutes_of_each_lesson():
+    readme = (anatomy.NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")
+    assert list(faults_of_readme(readme)) == []
+    assert len(list(faults_of_readme(readme.replace(", 50 |", ", 51 |")))) == 1
+    assert len(list(faults_of_readme(""))) == len(LESSONS)
+
+
 @pytest.fixture(scope="module")
 def headings():
     return {path.name[:2]: headings_of(read(path)) for path in LESSONS}
