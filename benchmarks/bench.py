@@ -46,7 +46,7 @@ PARTS = sorted(
     for path in PACKAGE.glob("**/*.py")
     if path.stem != "__init__"
 )
-GOALS = {"plain": 2.2, "products": 1.9, "import": 2.0, "slider": 25.0, "first picture": 5.0}
+GOALS = {"products": 1.5, "import": 2.0, "slider": 25.0, "first picture": 5.0}
 
 # The matrix products that one step needs, by layer: inputs, outputs; forward, weight and input gradients.
 # G runs twice, for D's fakes and for its own update; only the second needs gradients. D runs three times, on
@@ -270,8 +270,8 @@ class Stopwatch(NotebookClient):
         bundle = msg["content"].get("data", {}) if msg["msg_type"] in ("display_data", "execute_result") else {}
         if "image/png" in bundle:
             self.seen.setdefault("first_picture", time.perf_counter())
-            if WIDGET in bundle and "live_grid(" in cell.source:
-                self.seen.setdefault("first_grid", time.perf_counter())
+        if WIDGET in bundle and "watch(" in cell.source:
+            self.seen.setdefault("first_grid", time.perf_counter())
         return super().process_message(msg, cell, cell_index)
 
 
@@ -326,9 +326,9 @@ def table(results: dict[str, Any]) -> str:
     row("textbook GAN, `GAN.step` with fused Adam", speed("ours"))
     row("textbook GAN, a plain PyTorch loop with a DataLoader", speed("plain"))
     row("its matrix products alone", speed("products"))
-    row("**speed of `GAN.step` against the plain loop**", spread("speed_to_plain"), f"≥ {GOALS['plain']} ×")
+    row("**speed of `GAN.step` against the plain loop**", spread("speed_to_plain"))
     row("**time of `GAN.step` against the products**", spread("time_to_products"), f"≤ {GOALS['products']} ×")
-    row("time of the plain loop against the products: no step can gain more", spread("plain_time_to_products"))
+    row("time of the plain loop against the products, as PyTorch computes them", spread("plain_time_to_products"))
     row("textbook GAN, `GAN.step` with bf16 products, where the CPU has them", speed("bf16"))
     row("better recipe (BatchNorm, R1, average), `GAN.step`", speed("better"))
     goal = f"≤ {GOALS['slider']:.0f} ms"

@@ -95,11 +95,11 @@ def test_a_quick_run_writes_the_figures_and_their_table(tmp_path, capsys):
 
 def test_a_lesson_is_timed_and_left_alone(tmp_path):
     cells = [
-        "from IPython.display import display\nlive_grid = print\nlive_grid('its picture comes later')\n"
+        "from IPython.display import display\nwatch = print\nwatch('its picture comes later')\n"
         "bundle = {'image/png': 'aaaa', 'text/plain': 'a picture'}\ndisplay(bundle, raw=True)",
         f"bundle['{bench.WIDGET}'] = {{}}\ndisplay(bundle, raw=True)  # another widget",
         "import time\ntime.sleep(0.5)\nopen('left_over.txt', 'w', encoding='utf-8').close()\n"
-        "live_grid('here it is')\ndisplay(bundle, raw=True)",
+        "watch('here it is')\ndisplay(bundle, raw=True)",
     ]
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     path = tmp_path / "lesson.ipynb"
