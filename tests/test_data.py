@@ -166,6 +166,7 @@ def test_a_folder_that_may_not_be_looked_into_is_said_and_used_where_it_can_be(
 
 
 @pytest.mark.parametrize("setting", [("set_default_device", "meta"), ("set_default_dtype", torch.float64)])
+@pytest.mark.slow
 def test_a_default_that_somebody_has_set_changes_no_image(
     setting: tuple[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

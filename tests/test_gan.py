@@ -532,6 +532,7 @@ def sgd(net):
     ],
     ids=lambda value: value.__name__ if callable(value) else str(value),
 )
+@pytest.mark.slow
 def test_each_copy_ends_where_the_same_gan_ends_alone(optimizer, settings):
     data = slices()
     together, batches = parallel_toy(optimizer, **settings), Minibatches(data, batch_size=20, seed=1)

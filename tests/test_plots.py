@@ -555,6 +555,7 @@ def test_no_figure_is_wider_than_a_page_and_every_text_can_be_read(name):
 
 
 @pytest.mark.parametrize("name", GALLERY)
+@pytest.mark.slow
 def test_a_dark_style_changes_nothing(name):
     usual = rendered(figure_of(GALLERY[name]()))
     with plt.style.context("dark_background"):

@@ -166,11 +166,13 @@ def loaded_by(statement):
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.split()
 
 
+@pytest.mark.slow
 def test_importing_the_lower_storeys_loads_nothing_heavy():
     names = sorted({*EVERYWHERE, *FIRST, *SECOND} - {"plots"})
     assert loaded_by(f"import ganlib\nfrom ganlib import {', '.join(names)}") == []
 
 
+@pytest.mark.slow
 def test_a_heavy_import_is_noticed():
     assert "scipy" in loaded_by("import scipy")
 

@@ -286,6 +286,7 @@ def test_all_ends_of_all_sliders_give_numbers():
         assert pixels(view.png).shape == size
 
 
+@pytest.mark.slow
 def test_each_slider_moves_the_picture_and_back():
     view = value_playground()
     move(view, tilt=-1)  # a flat D has no place
