@@ -84,7 +84,9 @@ def main(arguments: list[str] | None = None) -> None:
     finally:
         torch.set_num_threads(before)
     results["import_seconds"] = import_times(processes)
-    results["lessons"] = {path.stem: lesson(path) for path in sorted(NOTEBOOKS.glob("0[1-6]_*.ipynb")) if options.lessons}
+    results["lessons"] = {
+        path.stem: lesson(path) for path in sorted(NOTEBOOKS.glob("0[1-6]_*.ipynb")) if options.lessons
+    }
 
     options.out.mkdir(parents=True, exist_ok=True)
     for name, text in (("results.json", json.dumps(results, indent=2)), ("results.md", table(results))):
