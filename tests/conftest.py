@@ -1,3 +1,5 @@
+import ast
+
 import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
@@ -21,6 +23,23 @@ def cells(request):
     """The code of the module's LESSON by cell id."""
     notebook = nbformat.read(NOTEBOOKS / request.module.LESSON, as_version=4)
     return {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
+
+
+@pytest.fixture
+def parts(cells):
+    """The names of the conditions of each claim in the module's LESSON, by its sentence; one without names has none."""
+    found = {}
+    for source in cells.values():
+        tree = ast.parse(source)
+        named = {
+            n.targets[0].id: n.value for n in tree.body if isinstance(n, ast.Assign) and hasattr(n.targets[0], "id")
+        }
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "claim":
+                sentence, ok = call.args[:2]
+                ok = named.get(getattr(ok, "id", None), ok)
+                found[sentence.value] = [key.value for key in ok.keys] if isinstance(ok, ast.Dict) else []
+    return found
 
 
 @pytest.fixture

@@ -119,6 +119,17 @@ def test_every_part_of_a_claim_can_be_false(run, name):
         assert part in printed
 
 
+def test_each_part_of_a_claim_is_broken_once(parts):
+    broken = {OWN_PLAYER: set(WRONG_STEPS)}
+    for _, _, claims in BROKEN.values():
+        for sentence, said in claims.items():
+            broken[sentence] = broken.get(sentence, set()) | set(said)
+    assert parts.keys() == broken.keys()
+    assert {
+        sentence: set(names) - broken[sentence] for sentence, names in parts.items() if set(names) - broken[sentence]
+    } == {}
+
+
 def test_swapped_labels_reach_the_training_that_the_lesson_shows(run):
     assert FAKES in run("textbook-claim", SWAPPED)[1]
 
