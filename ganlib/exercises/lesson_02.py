@@ -437,7 +437,10 @@ def is_value(candidate):
 
 
 CANDIDATES: list[tuple[Any, str]] = [
-    (lambda r, f: -softplus(-r).mean() - softplus(f).mean(), "softplus with other signs"),
+    (  # equal to the formula but for the last digits, so that a check with == refuses a right program
+        lambda r, f: -((-r.abs()).exp().log1p() + (-r).relu()).mean() - ((-f.abs()).exp().log1p() + f.relu()).mean(),
+        "log1p in the place of softplus",
+    ),
     (
         lambda r, f: (
             -F.binary_cross_entropy_with_logits(r, torch.ones_like(r))
