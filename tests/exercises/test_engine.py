@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import run_notebooks
 import torch
 from torch import nn
 
@@ -605,8 +606,6 @@ def test_a_strict_run_stops_at_a_wrong_answer_and_not_at_a_stub(double, capsys, 
 
 
 def test_no_outcome_looks_like_a_claim_of_the_lesson(double, capsys):
-    import run_notebooks
-
     text = "".join(said(capsys, "00.double", answer) for answer in (lambda x: 2 * x, torch.sin, None))
     assert run_notebooks.CLAIM.findall("✓ a claim\n") != []
     assert run_notebooks.CLAIM.findall(text) == []

@@ -271,7 +271,10 @@ RIGHT["02.is_value"] = {
 TWINS["02.is_value"] = {}
 OTHERS["02.is_value"] = [
     (lambda candidate: True, "It refuses 0 of 8 broken ones, 6 are asked. One slips through: -V, the loss of D."),
-    (lambda candidate: False, "It refuses a right one: log1p in the place of softplus. Right programs may differ in form"),
+    (
+        lambda candidate: False,
+        "It refuses a right one: log1p in the place of softplus. Right programs may differ in form",
+    ),
     (agrees(FEW, MANY, torch.equal), "It refuses a right one"),
     (agrees(zeros(FEW), zeros(FEW)), "It refuses 4 of 8 broken ones, 6 are asked. One slips through: one mean"),
     (lambda candidate: candidate(FEW, MANY), "Your check returned an object of type Tensor. Return True or False"),
