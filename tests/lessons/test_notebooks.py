@@ -274,6 +274,10 @@ STAND_IN = MNIST.replace("MNIST", "digits (offline stand-in for MNIST)").replace
         (MNIST, MNIST.replace("the cache", "the folder GANLIB_DATA")),
         (MNIST, f"Note: no mirror answers.\nNote: the stand-in takes its place.\n{STAND_IN}"),
         ("25 digits of MNIST.\n", "25 digits of digits (offline stand-in for MNIST).\n"),
+        (
+            "A and B of MNIST, over their losses.\n",
+            "A and B of digits (offline stand-in for MNIST), over their\n    losses.\n",
+        ),
         ('<img alt="A." src="data:image/png;base64,aB+/=">', '<img alt="A." src="data:image/png;base64,cD0=">'),
     ],
 )
