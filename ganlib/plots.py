@@ -459,9 +459,8 @@ def _picture(
         height, width = sheet.shape
         scale = min(1 / pixels_per_inch, WIDTH * share / width)
         ax = _axes((width * scale / share, height * scale))
-    ax.imshow(
-        sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest"
-    )  # smoothed, it would be three times the bytes
+    # Smoothed, it would be three times the bytes.
+    ax.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     ax.set_axis_off()
     if title is not None:
         ax.set_title(title, fontsize=11)

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from small_gans import After
+from small_gans import After, adam, gan_of, images, stream
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,22 +15,8 @@ from ganlib.gan import GAN
 from ganlib.losses import LOSSES
 
 
-def adam(net):
-    return torch.optim.Adam(net.parameters(), lr=2e-4)
-
-
-def gan_of(G=None, D=None, latent=None, **settings):
-    g, d = models.textbook_pair(4)
-    G, D = g if G is None else G, d if D is None else D
-    return GAN(G, D, adam(G), adam(D), latent or models.NormalLatent(4), **settings)
-
-
-def noise(n=8, seed=0):
-    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-
-
 def step(gan, *batch):
-    return gan.step(itertools.repeat(batch or (noise(),)))
+    return gan.step(stream(*batch))
 
 
 class Before(After):
@@ -281,10 +267,10 @@ def test_samples_of_another_form_are_named():
 )
 @pytest.mark.parametrize("r1", [0.0, 0.1])
 def test_a_d_that_changes_its_input_is_named_and_the_data_stay(change, r1):
-    x = noise()
+    x = images()
     with pytest.raises(ValueError, match=r"discriminator must leave its arguments .* not x \+= noise"):
         step(gan_of(D=Before(models.textbook_pair(4)[1], lambda x: (change(x), x)[1]), r1=r1), x)
-    assert torch.equal(x, noise())
+    assert torch.equal(x, images())
 
 
 def test_noise_that_is_added_to_a_copy_is_allowed():
@@ -293,7 +279,7 @@ def test_noise_that_is_added_to_a_copy_is_allowed():
 
 def test_the_look_leaves_networks_and_global_generator():
     gan = gan_of(*models.better_pair(4))
-    x, z, state = noise(), torch.randn(8, 4), [v.clone() for n in (gan.G, gan.D) for v in n.state_dict().values()]
+    x, z, state = images(), torch.randn(8, 4), [v.clone() for n in (gan.G, gan.D) for v in n.state_dict().values()]
     gan._look_at(x, z, loss_D=gan.pair.loss_D)  # the outer one puts the global generator back
     assert all(map(torch.equal, state, [v for n in (gan.G, gan.D) for v in n.state_dict().values()]))
     before = torch.get_rng_state()
@@ -305,7 +291,7 @@ def test_the_look_leaves_networks_and_global_generator():
 
 
 def scaled(low, high):
-    return low + (high - low) * (noise() + 1) / 2
+    return low + (high - low) * (images() + 1) / 2
 
 
 TANH, SIGMOID, LINEAR, RELU = torch.tanh, torch.sigmoid, lambda x: x, torch.relu
@@ -357,33 +343,33 @@ def test_flat_data_have_any_range():
 @pytest.mark.parametrize(
     ("batch", "error", "words"),
     [
-        (noise(), TypeError, r"a minibatch must be a tuple of tensors, \(x,\) or \(x, labels\), got Tensor: use"),
-        ({"image": noise()}, TypeError, "a minibatch must be a tuple of tensors, .* got dict"),
+        (images(), TypeError, r"a minibatch must be a tuple of tensors, \(x,\) or \(x, labels\), got Tensor: use"),
+        ({"image": images()}, TypeError, "a minibatch must be a tuple of tensors, .* got dict"),
         ((), TypeError, "a minibatch must be a tuple of tensors, .* got tuple:"),
-        ((noise().numpy(),), TypeError, "a minibatch must be a tuple of tensors, .* got tuple of ndarray"),
-        (((noise(), 1),), TypeError, "a minibatch must be a tuple of tensors, .* got tuple of tuple"),
-        ((noise()[:0],), ValueError, r"a minibatch must hold at least one sample .* got x of \(0, 1, 28, 28\)"),
+        ((images().numpy(),), TypeError, "a minibatch must be a tuple of tensors, .* got tuple of ndarray"),
+        (((images(), 1),), TypeError, "a minibatch must be a tuple of tensors, .* got tuple of tuple"),
+        ((images()[:0],), ValueError, r"a minibatch must hold at least one sample .* got x of \(0, 1, 28, 28\)"),
         ((torch.tensor(1.0),), ValueError, r"a minibatch must hold at least one sample .* got x of \(\)"),
         (
-            (((noise() + 1) * 127).byte()[:, 0],),
+            (((images() + 1) * 127).byte()[:, 0],),
             ValueError,
             r"images must be floats in \[-1, 1\], got torch.uint8 of shape \(8, 28, 28\).* \(x.float\(\) / 127.5 - 1\)",
         ),
-        ((noise() > 0,), ValueError, r"images must be floats .* got torch.bool .* here 2 \* x.float\(\) - 1"),
+        ((images() > 0,), ValueError, r"images must be floats .* got torch.bool .* here 2 \* x.float\(\) - 1"),
         ((torch.ones(8, 2).long(),), ValueError, r"must begin with float samples .*: x.float\(\) makes them"),
-        ((noise().to(torch.complex64),), ValueError, "must begin with float samples"),
+        ((images().to(torch.complex64),), ValueError, "must begin with float samples"),
         (
-            (noise(), torch.arange(8)),
+            (images(), torch.arange(8)),
             ValueError,
             r"generator must take the conditions y of a minibatch, got z of \(8, 4\) and y of \(8,\).*leave out the",
         ),
-        ((noise(), ["a"] * 8), ValueError, "generator must take the conditions y .* y of type list"),
+        ((images(), ["a"] * 8), ValueError, "generator must take the conditions y .* y of type list"),
         (
-            (noise().double(),),
+            (images().double(),),
             ValueError,
             "x must have the dtype of the discriminator, torch.float32, and it has torch.float64",
         ),
-        ((noise()[:, 0],), ValueError, r"got \(8, 1, 28, 28\) beside \(8, 28, 28\)"),
+        ((images()[:, 0],), ValueError, r"got \(8, 1, 28, 28\) beside \(8, 28, 28\)"),
     ],
 )
 def test_a_minibatch_of_another_form_is_named(batch, error, words):
@@ -399,28 +385,28 @@ def test_float32_data_beside_float64_networks_are_named():
         step(gan_of(*nets, models.NormalLatent(4, torch.float64)))
 
 
-@pytest.mark.parametrize("batches", [[(noise(),)], torch.utils.data.DataLoader(noise())])
+@pytest.mark.parametrize("batches", [[(images(),)], torch.utils.data.DataLoader(images())])
 def test_batches_must_be_an_iterator(batches):
     with pytest.raises(TypeError, match=r"batches must be an iterator of tuples, got .*: use Minibatches"):
         gan_of().step(batches)
 
 
 def test_a_list_is_a_minibatch_too():
-    gan_of().step(iter(torch.utils.data.DataLoader(torch.utils.data.TensorDataset(noise()), batch_size=8)))
+    gan_of().step(iter(torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images()), batch_size=8)))
 
 
 @pytest.mark.parametrize(
     ("later", "words"),
     [
-        (noise(1), "a minibatch must hold two samples or more, since BatchNorm .*drop_last=True"),
-        (noise()[:0], "a minibatch must hold at least one sample"),
-        (noise().double(), "x must have the dtype of the discriminator"),
+        (images(1), "a minibatch must hold two samples or more, since BatchNorm .*drop_last=True"),
+        (images()[:0], "a minibatch must hold at least one sample"),
+        (images().double(), "x must have the dtype of the discriminator"),
     ],
 )
 def test_a_later_minibatch_is_named_as_well(later, words):
     gan = gan_of(*models.better_pair(4))
     with pytest.raises(ValueError, match=words):
-        for x in (noise(), noise(), later):
+        for x in (images(), images(), later):
             gan.step(iter([(x,)]))
     assert gan.steps_done == 2
 
@@ -451,69 +437,69 @@ LABELS = torch.arange(8)
 @pytest.mark.parametrize(
     ("nets", "latent_dim", "batch", "words"),
     [
-        (conditional, 4, (noise(),), r"generator must be given what it takes, forward\(first, y\), got z of \(8, 4\)"),
-        (conditional, 4, (noise(), LABELS[:5]), r"y must hold one row for each of the 8 samples, .*: 5 rows came"),
-        (conditional, 4, (noise(), LABELS + 5), r"y must hold labels from 0 to 9, .*: 5 to 12 came"),
-        (conditional, 4, (noise(), LABELS.float()), r"y must hold whole numbers, .*: labels.long\(\)"),
-        (conditional, 9, (noise(), LABELS), r"z must be of a shape .* got z of \(8, 9\).* one latent_dim, 4 fits"),
+        (conditional, 4, (images(),), r"generator must be given what it takes, forward\(first, y\), got z of \(8, 4\)"),
+        (conditional, 4, (images(), LABELS[:5]), r"y must hold one row for each of the 8 samples, .*: 5 rows came"),
+        (conditional, 4, (images(), LABELS + 5), r"y must hold labels from 0 to 9, .*: 5 to 12 came"),
+        (conditional, 4, (images(), LABELS.float()), r"y must hold whole numbers, .*: labels.long\(\)"),
+        (conditional, 9, (images(), LABELS), r"z must be of a shape .* got z of \(8, 9\).* one latent_dim, 4 fits"),
         (
             lambda: conditional(embed=False),
             4,
-            (noise(), torch.ones(8, 12)),
+            (images(), torch.ones(8, 12)),
             r"z must be of a shape .* one latent_dim, 2 fits; or is y of another width, 10\?",
         ),
         (
             lambda: conditional(embed=False),
             4,
-            (noise(), LABELS),
+            (images(), LABELS),
             r"generator must take its arguments, got z of \(8, 4\) and y of \(8,\) .*look at latent_dim, at y",
         ),
         (
             lambda: (conditional()[0], models.textbook_pair(4)[1]),
             4,
-            (noise(), LABELS),
+            (images(), LABELS),
             "discriminator must take the conditions y",
         ),
         (
             lambda: (models.textbook_pair(4)[0][:2], models.textbook_pair(4)[1]),
             4,
-            (noise(),),
+            (images(),),
             r"generator must make samples of the shape of the data, got \(8, 256\)",
         ),
         (
             lambda: (nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Linear(8, 784)), models.textbook_pair(4)[1]),
             4,
-            (noise(),),
+            (images(),),
             r"the generator's own layers must fit one another, .* Linear\(in_features=8, .* fed with \(8, 9\)",
         ),
         (
             lambda: (models.textbook_pair(4)[0], nn.Sequential(nn.Flatten(), nn.Linear(784, 9), nn.Linear(8, 1))),
             4,
-            (noise(),),
+            (images(),),
             r"the discriminator's own layers must fit one another, .* fed with \(8, 9\)",
         ),
         (
             lambda: (models.textbook_pair(4)[0], nn.Sequential(nn.Flatten(), nn.Linear(1024, 1))),
             4,
-            (noise(),),
+            (images(),),
             r"discriminator must take samples of the shape of the data, got x of \(8, 1, 28, 28\) .*mend the layers or",
         ),
         (
             lambda: (models.textbook_pair(4)[0], nn.Linear(784, 1)),
             4,
-            (noise(),),
+            (images(),),
             r"discriminator must take samples .*: begin the discriminator with nn.Flatten\(\)",
         ),
         (
             lambda: (models.mlp(4, 784), models.convolutional_pair()[1]),
             4,
-            (noise().flatten(1),),
+            (images().flatten(1),),
             r"x must have shape \(n, 1, height, width\) .*\.reshape\(-1, 1, 28, 28\)",
         ),
         (
             lambda: (nn.ConvTranspose2d(4, 1, 28), models.textbook_pair(4)[1]),
             4,
-            (noise(),),
+            (images(),),
             r"z must have shape \(n, latent_dim, 1, 1\) for this generator, .*Unflatten\(1, \(latent_dim, 1, 1\)\)",
         ),
     ],
@@ -528,7 +514,7 @@ def test_conditions_train_and_may_be_arrays_or_lists_when_sampling():
     gan = gan_of(*conditional())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        step(gan, noise(), LABELS)
+        step(gan, images(), LABELS)
     expected = gan.sample(3, torch.tensor([1, 2, 3]), seed=0)
     assert torch.equal(gan.sample(3, [1, 2, 3], seed=0), expected)
     assert torch.equal(gan.sample(3, np.array([1, 2, 3]), seed=0), expected)

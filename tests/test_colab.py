@@ -11,12 +11,13 @@ from base64 import b64decode
 from pathlib import Path
 from types import SimpleNamespace
 
+import anatomy
 import colab
 import nbformat
 import pytest
 from run_notebooks import NOTEBOOKS, normalise
 
-LESSONS = sorted(NOTEBOOKS.glob(colab.LESSONS))
+LESSONS = sorted(NOTEBOOKS.glob(anatomy.LESSONS))
 ANYWHERE = "https://example.invalid/course"
 STRICT = ["-q", "--nbval", "--nbval-cell-timeout=60"]
 
@@ -28,7 +29,7 @@ def fault_of_setup(nb):
         return "the first code cell is not the setup"
     if first.source != colab.setup_cell():
         return "another setup cell: python tools/colab.py setup"
-    folded = first.metadata.get("jupyter", {}).get("source_hidden") and first.metadata.get("cellView") == "form"
+    folded = anatomy.is_folded(first) and first.metadata.get("cellView") == "form"
     return None if folded else "the setup cell is not folded"
 
 

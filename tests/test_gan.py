@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from small_gans import After
+from small_gans import After, gan_of, images, stream
 from torch import nn
 from torch.nn.functional import softplus
 
@@ -746,21 +746,6 @@ def test_a_stream_that_ends_leaves_d_alone():
 
 
 # ---- what a step needs, and what it leaves
-
-
-def gan_of(G=None, D=None, latent=None, **settings):
-    """An image GAN of which some parts are given."""
-    g, d = models.textbook_pair(4)
-    G, D = g if G is None else G, d if D is None else D
-    return GAN(G, D, adam(G), adam(D), latent or models.NormalLatent(4), **settings)
-
-
-def images(n=8, seed=0):
-    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-
-
-def stream(*batch):
-    return itertools.repeat(batch or (images(),))
 
 
 def test_a_frozen_layer_of_g_stays_and_the_rest_learns():

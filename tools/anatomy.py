@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 LESSONS = "0[1-6]_*.ipynb"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#{1,3}) +(.+?) *$", re.MULTILINE)
 TABLE = re.compile(r"(?:^\|.*(?:\n|\Z))+", re.MULTILINE)
@@ -95,6 +96,11 @@ class Minutes:
 def is_folded(cell: NotebookNode) -> bool:
     """Whether JupyterLab shows the output of a code cell and not its source."""
     return cell.metadata.get("jupyter", {}).get("source_hidden", False)
+
+
+def is_closed(cell: NotebookNode) -> bool:
+    """Whether the stored output of a code cell is hidden until the cell runs, since it answers a guess."""
+    return cell.metadata.get("jupyter", {}).get("outputs_hidden", False)
 
 
 def lines_of(cell: NotebookNode) -> int:

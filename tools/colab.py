@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from anatomy import LESSONS, NOTEBOOKS, is_closed
 from nbformat import NotebookNode
-from run_notebooks import NOTEBOOKS, store
+from run_notebooks import store
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LESSONS = "0[1-6]_*.ipynb"
 ADDRESS = PROJECT.get("urls", {}).get("Repository")
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab and in Colab
 SETUP = """\
@@ -129,7 +129,7 @@ def with_wheel(nb: NotebookNode, wheel: Path) -> NotebookNode:
 def without_answers(nb: NotebookNode) -> NotebookNode:
     """Drop the outputs that a lesson keeps closed, since they answer a guess and Colab would show them."""
     for cell in nb.cells:
-        if cell.metadata.get("jupyter", {}).get("outputs_hidden"):
+        if is_closed(cell):
             cell.outputs, cell.execution_count = [], None
     return nb
 

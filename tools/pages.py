@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 
 import nbformat
+from anatomy import WIDGET
 from jinja2 import FileSystemLoader
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 TEMPLATE = Path(__file__).with_suffix(".html.j2")
-WIDGET = "application/vnd.jupyter.widget-view+json"
 HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 NAME_OF_FOLD = re.compile(r"# *@title (.+)")
 

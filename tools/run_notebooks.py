@@ -23,15 +23,14 @@ from typing import Any
 
 import anatomy
 import nbformat
+from anatomy import NOTEBOOKS, WIDGET
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
 from ganlib.files import write_whole
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 CELL_SECONDS = 600  # the time that a cell of a lesson may take; the Makefile reads this line
-WIDGET = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {

@@ -7,6 +7,7 @@ import base64
 import copy
 import io
 
+import anatomy
 import lesson
 import nbformat
 import numpy as np
@@ -186,9 +187,7 @@ def test_an_exported_page_shows_every_picture_and_no_answer(stored, window, tmp_
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_fresh_clone_of_a_lesson(path, lab, window):
     nb = nbformat.read(path, as_version=4)
-    shown = [
-        c.outputs for c in nb.cells if c.cell_type == "code" and not c.metadata.get("jupyter", {}).get("outputs_hidden")
-    ]
+    shown = [cell.outputs for cell in nb.cells if cell.cell_type == "code" and not anatomy.is_closed(cell)]
     it = lab.open(window, nb, trusted=False)
     assert it.pictures() == sum("image/png" in output.get("data", {}) for outputs in shown for output in outputs)
     assert not any(lost in it.texts() for lost in LOST)

@@ -1,5 +1,7 @@
 """Small GANs for the tests of training, checkpoints and `GAN`, what compares two of them, and a network with an end."""
 
+import itertools
+
 import torch
 from torch import nn
 
@@ -25,6 +27,27 @@ def toy(seed=0):
     optimizers = [torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.0, 0.99)) for net in (G, D)]
     latent = models.NormalLatent(2, torch.float64)
     return GAN(G, D, *optimizers, latent, r1=0.5, average=0.99, seed=seed), Minibatches(x, batch_size=64, seed=seed)
+
+
+def adam(net):
+    return torch.optim.Adam(net.parameters(), lr=2e-4)
+
+
+def gan_of(G=None, D=None, latent=None, **settings):
+    """An image GAN of which some parts are given."""
+    g, d = models.textbook_pair(4)
+    G, D = g if G is None else G, d if D is None else D
+    return GAN(G, D, adam(G), adam(D), latent or models.NormalLatent(4), **settings)
+
+
+def images(n=8, seed=0):
+    """Noise that has the shape and the range of images."""
+    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def stream(*batch):
+    """The same minibatch for ever, by default of `images`."""
+    return itertools.repeat(batch or (images(),))
 
 
 def run(gan, batches, until):

@@ -55,11 +55,6 @@ def calls(cell):
     return {ast.unparse(node.func) for node in ast.walk(tree(cell)) if isinstance(node, ast.Call)}
 
 
-def is_closed(cell):
-    """Whether JupyterLab keeps the stored output of a cell closed until it is run."""
-    return cell.metadata.get("jupyter", {}).get("outputs_hidden", False)
-
-
 def faults_of_minutes(nb):
     counted = anatomy.minutes(nb)
     written = anatomy.written_minutes(nb)
@@ -118,14 +113,14 @@ def faults_of_guesses(nb):
         if after and after[0].id not in answers and not anatomy.is_folded(after[0]):
             between = after.pop(0)
             may_be_closed.add(between.id)
-            if between.outputs and not is_closed(between):
+            if between.outputs and not anatomy.is_closed(between):
                 yield f"cell {between.id}: its stored output may tell the answer before it is run: set outputs_hidden"
         if not after or after[0].id not in answers:
             yield f"cell {cell.id}: no cell answers this guess, at once or after one visible cell"
             continue
         answers.remove(after[0].id)
         may_be_closed.add(after[0].id)
-        if not anatomy.is_folded(after[0]) or not is_closed(after[0]):
+        if not anatomy.is_folded(after[0]) or not anatomy.is_closed(after[0]):
             yield f"cell {after[0].id}: it answers a guess, so its source and its outputs are hidden"
     for cell, after in zip(nb.cells, nb.cells[1:]):
         answers_here = cell.cell_type == "code" and "guess" in calls(cell)
@@ -134,7 +129,7 @@ def faults_of_guesses(nb):
     for cell in code:
         if cell.id in answers:
             yield f"cell {cell.id}: it answers, but no cell asks for a guess"
-        if is_closed(cell) and cell.id not in may_be_closed:
+        if anatomy.is_closed(cell) and cell.id not in may_be_closed:
             yield f"cell {cell.id}: its outputs are hidden, and it answers no guess"
 
 
