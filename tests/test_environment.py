@@ -150,7 +150,20 @@ def test_what_is_installed_is_what_is_locked():
 
 
 @pytest.mark.parametrize(
-    "verb", ["lab", "quick", "test", "test-data", "test-exact", "colab", "test-colab", "notebooks", "tables", "bench"]
+    "verb",
+    [
+        "lab",
+        "quick",
+        "test",
+        "test-data",
+        "test-exact",
+        "colab",
+        "test-colab",
+        "browser",
+        "notebooks",
+        "tables",
+        "bench",
+    ],
 )
 def test_make_understands_its_verbs(verb):
     ran = subprocess.run(["make", "-n", verb], cwd=ROOT, capture_output=True, encoding="utf-8")
