@@ -1,0 +1,274 @@
+"""No loose direction: each sentence that says which way, or whether, stands in sentences.toml under what shows it.
+
+Of two opposites the lexicon needs one: whoever turns the other one round writes it.
+"""
+
+import ast
+import functools
+import math
+import re
+import tomllib
+from pathlib import Path
+
+import anatomy
+import nbformat
+import pytest
+import test_numbers
+import torch
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from ganlib import losses, metrics, models, targets
+
+PAGES = {path.stem[:2]: path for path in test_numbers.LESSONS}
+PAGES["corrections"] = anatomy.NOTEBOOKS / "corrections.ipynb"
+LIST = tomllib.loads((Path(__file__).parent / "sentences.toml").read_text(encoding="utf-8"))
+GROUNDS = ("computed", "claimed", "argued")
+LEXICON = r"""above alone although away bad before behind below better cancel\w* cannot circle\w* decreas\w+ differ\w*
+    divides doubl\w+ down downhill easily ends equal\w* fall\w* false far farther fast\w* fell few\w*
+    flat\w* frequent further grew grow\w* half hardly high\w* increas\w+ keeps larg\w+ last later latest
+    least left less longer lose\w* lost low\w* maximis\w+ minimis\w+ misses more most moves multipl\w+
+    must narrow\w* near\w* negative neither never no nobody none nor not nothing \w+n't once one-sided
+    only opposite outside pale\w* positive precision rare\w* real recall rise\w* rising rose roughly
+    saturating second SGD sharp\w* short\w* shrank shrink\w* simultaneous\w* slow\w* small\w* sometimes
+    sooner stays? steep\w* strong\w* (?<!-)sums? thick thin towards unless until uphill weak\w* wide\w*
+    win winning wins without won worse worst wrong"""
+ACTOR = r"\b[DG]\b(?= (?:[a-z]+s|may|must|can|could|said|gave)\b)|(?<=\bfor )[DG]\b"  # who does it, or for whom
+DIRECTION = re.compile(rf"\b(?:{'|'.join(LEXICON.split())})\b|{ACTOR}|[✓✗]", re.IGNORECASE)
+NO_PROSE = re.compile(
+    r"`[^`\n]*`|\$\$?[^$]+\$\$?|(?<=\])\([^)]*\)|Go further|^\|.*[가-힣] *\|$|^\*\*Further reading(?s:.*)",
+    re.MULTILINE,
+)
+END = re.compile(r"(?<=[.?!])[*\")]*\s+(?=[^a-z0-9\s])|\n+|\||</?\w+>")  # of a sentence, a line, a cell of a table
+
+
+@functools.cache
+def cells(page):
+    return anatomy.sections(nbformat.read(PAGES[page], as_version=4))
+
+
+def directed(sections):
+    """The sentences that say a direction, each with its cell and heading."""
+    for section in sections:
+        for raw, cell in section.pieces:
+            text, start = NO_PROSE.sub(test_numbers.blank, anatomy.without_fences(raw)), 0
+            for end, after in [*(found.span() for found in END.finditer(text)), (len(raw), 0)]:
+                if DIRECTION.search(text[start:end]):
+                    yield raw[start:end].strip(" -"), cell.id, section.heading
+                start = after
+
+
+def code(wanted):
+    """The code cell of this id, of any lesson, that has an output if one has."""
+    of_id = [cell for page in PAGES for one in cells(page) for cell in one.code if cell.id == wanted]
+    return max(of_id, key=lambda cell: len(cell.outputs))
+
+
+def printed(cell):
+    """What a cell has stored, with broken lines joined."""
+    texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in code(cell).outputs)
+    return "\n".join(texts).replace("\n    ", " ")
+
+
+def shown(cell, label, k=0):
+    """The k-th number after a label in what a cell has stored."""
+    text = printed(cell)
+    one = list(test_numbers.numbers(text[text.index(label) + len(label) :]))[k]
+    return -one.value if one.sign == "-" else one.value
+
+
+def quality(recipe, step, weights="averaged", column="frechet"):
+    rows = test_numbers.recorded("04_quality", column, recipe=recipe, step=step, weights=weights)
+    return test_numbers.NAMES["median"](rows)
+
+
+def split(centre, s, width):
+    return targets.Mixture((centre - s, centre + s), (width, width))
+
+
+def best(p, q):
+    return p.log_density(x) - q.log_density(x)
+
+
+@functools.cache
+def V(p, q, logits=None):
+    """V(D, G) of the logits on the line, or of the best D."""
+    return metrics.value_function(best(p, q) if logits is None else logits, p.density(x), q.density(x), x)
+
+
+def bend(p, q):
+    """How far the logit of the best D is from a straight line."""
+    return torch.diff(best(p, q)[::20], n=2).abs().max()
+
+
+def slope(loss, logit):
+    s = torch.tensor(float(logit), requires_grad=True)
+    return torch.autograd.grad(loss(s), s)[0].item()
+
+
+x = torch.linspace(-40, 40, 2001, dtype=torch.float64)
+OTHERS = ("latent", "network", "batchnorm", "dropout", "r1")  # changes of the recipe beside Adam's settings
+NAMES = test_numbers.NAMES | {
+    "__builtins__": __builtins__,  # which torch looks for
+    "source": lambda cell: code(cell).source,
+    "helps": lambda change: quality("textbook", 3000, "raw") / quality(f"textbook with {change}", 3000, "raw"),
+    "missed": lambda change: quality(f"better without {change}", 3000) / quality("better", 3000),
+    "size": lambda name: sum(map(models.count_parameters, getattr(models, f"{name}_pair")())),
+    "sigmoid": lambda s: 1 / (1 + math.exp(-s)),
+    "KL": lambda p, q: metrics.kl_divergence(p.density(x), q.density(x), x),
+    "JSD": lambda p, q: metrics.js_divergence(p.density(x), q.density(x), x),
+    "N": targets.normal,
+    "t": torch.tensor,
+    "cloud": torch.randn(300, 2, generator=torch.Generator().manual_seed(0)),
+}
+for one in (printed, shown, quality, split, best, bend, V, slope, losses, metrics, models, torch):
+    NAMES[one.__name__.rpartition(".")[2]] = one
+NAMES |= {"x": x, "OTHERS": OTHERS}
+TURNED = {ast.Lt: ast.Gt, ast.Gt: ast.Lt, ast.LtE: ast.Gt, ast.GtE: ast.Lt, ast.Eq: ast.NotEq, ast.In: ast.NotIn}
+TURNED |= {ast.NotEq: ast.Eq, ast.NotIn: ast.In}
+
+
+def value(tree):
+    return bool(eval(compile(tree, "<expr>", "eval"), dict(NAMES)))
+
+
+def faults_of_expression(expr):
+    """Whether an expression is false, or holds as well when one of its comparisons is turned round."""
+    tree = ast.parse(expr, mode="eval")
+    try:
+        if not value(tree):
+            yield f"{expr} is false: correct the sentences listed under it, or what should show them"
+    except Exception as error:
+        yield f"{expr} cannot be computed, {error!r}: correct it"
+        return
+    comparisons = [(node, k) for node in ast.walk(tree) if isinstance(node, ast.Compare) for k in range(len(node.ops))]
+    if not comparisons:
+        yield f"{expr} compares nothing"
+    for node, k in comparisons:
+        kept, node.ops[k] = node.ops[k], TURNED[type(node.ops[k])]()
+        if value(tree):
+            yield f"{expr} shows no direction: {ast.unparse(tree)} is true as well"
+        node.ops[k] = kept
+
+
+def claims(sections):
+    """The sentences of the claims in the code, and the names of their parts."""
+    for section in sections:
+        for node in (node for cell in section.code for node in ast.walk(ast.parse(cell.source))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "claim":
+                yield from (one.value for one in ast.walk(node) if isinstance(one, ast.Constant))
+
+
+def sentences(grounds):
+    """The listed sentences, each with what shows it and the kind of that."""
+    return [(one, ground, kind) for kind, of in grounds.items() for ground, listed in of.items() for one in listed]
+
+
+def faults(grounds, sections, everywhere=(), of_course=()):
+    """What is wrong with a page and its list; `everywhere`: sections of other pages whose claims it may lean on."""
+    said, listed = set(claims([*sections, *everywhere])), sentences(grounds)
+    here = [one for one, _, _ in directed(sections)]
+    for one, cell, heading in directed(sections):
+        if one not in {*(sentence for sentence, _, _ in listed), *of_course}:
+            yield (
+                f"cell {cell} of {heading!r}: {one!r} is not in tests/lessons/sentences.toml: turn it back if it was "
+                "right before, or list it under what shows it, in the place of the old one"
+            )
+    for one, ground, kind in listed:
+        if (n := here.count(one)) != 1:
+            what = "correct the sentence, or delete it there" if n == 0 else "say it in other words"
+            yield f"{one!r}, listed under {ground!r}, stands {n} times among the sentences that say a direction: {what}"
+        if kind == "claimed" and ground not in said:
+            yield f"{one!r} leans on {ground!r}, which no claim says"
+    yield from (f"unknown list {kind!r}" for kind in grounds if kind not in GROUNDS)
+    for expr in grounds.get("computed", ()):
+        yield from faults_of_expression(expr)
+
+
+OF_COURSE = [one for one, _, _ in sentences(LIST["course"])]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_direction_of_the_prose_is_shown(page):
+    everywhere = [section for name in PAGES for section in cells(name)] if page == "corrections" else ()
+    found = list(faults(LIST[page], cells(page), everywhere, OF_COURSE))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "corrections"])
+def test_the_sentences_of_the_course_stand_in_every_lesson(page):
+    missing = set(OF_COURSE) - {one for one, _, _ in directed(cells(page))}
+    assert not missing, f"correct {sorted(missing)}, or list it for its lessons alone"
+
+
+SMALL = """## Part
+- Both losses fall when D rises. Which is *never* bad (for G).
+
+| you may read | what is so |
+|---|---|
+| the loss grows | it shrinks, see *Part* |
+
+`no word` of $x\\text{ below }0$ in [a link](page.html#far-away). Nothing is lost.
+"""
+LISTED = [
+    "Both losses fall when D rises.",
+    "Which is *never* bad (for G).",
+    "the loss grows",
+    "it shrinks, see *Part*",
+]
+CLAIM = 'claim("both fall", {"D wins": a < b, "G loses": b < a}, "no claim")'
+
+
+def found_in(text, grounds):
+    cells = [new_markdown_cell(text, id="text"), new_code_cell(CLAIM)]
+    return list(faults(grounds, anatomy.sections(new_notebook(cells=cells)), of_course=["Nothing is lost."]))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("losses fall", "losses rise"),
+        ("D rises", "D falls"),
+        ("D rises", "G rises"),
+        ("*never* bad", "*never* good"),
+        ("*never* bad", "*always* bad"),
+        ("bad (for G)", "bad (for D)"),
+        ("*never* bad (for G)", "always good"),
+        ("loss grows", "loss shrinks"),
+        ("Nothing", "All"),
+        ("lost.", "lost. It is Lower."),
+    ],
+)
+def test_a_turned_direction_is_noticed(old, new):
+    assert found_in(SMALL, {"argued": {"a source": LISTED}}) == []
+    found = found_in(SMALL.replace(old, new), {"argued": {"a source": LISTED}})
+    assert any(one.startswith("cell text of 'Part': ") or "stands 0 times" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "ground"),
+    [
+        (None, "computed", "log(1 / 2) < 0"),
+        (None, "computed", "len([1]) < 2 and all(x > 0 for x in (1, 2))"),
+        (None, "claimed", "G loses"),
+        (None, "argued", "a source"),
+        ("log(2) < 0 is false", "computed", "log(2) < 0"),
+        ("1 < 2 or 2 < 3 shows no direction: 1 > 2 or 2 < 3 is true", "computed", "1 < 2 or 2 < 3"),
+        ("all((x > 0 for x in ())) shows no direction", "computed", "all((x > 0 for x in ()))"),
+        ("True compares nothing", "computed", "True"),
+        (
+            "> 0 cannot be computed, ValueError('substring not found'): correct it",
+            "computed",
+            'shown("fixed", "W") > 0',
+        ),
+        ("leans on 'G wins', which no claim says", "claimed", "G wins"),
+        ("unknown list 'agued'", "agued", "a source"),
+    ],
+)
+def test_a_wrong_ground_is_noticed(fault, kind, ground):
+    found = found_in(SMALL, {kind: {ground: LISTED}})
+    assert any(fault in one for one in found) if fault else found == []
+
+
+def test_a_sentence_that_stands_twice_is_noticed():
+    found = found_in(SMALL.replace("it shrinks, see *Part*", "the loss grows"), {"argued": {"a source": LISTED[:3]}})
+    assert [one.split("among")[0] for one in found] == ["'the loss grows', listed under 'a source', stands 2 times "]
