@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,12 +14,16 @@ import numpy as np
 import torch
 from IPython import get_ipython
 from IPython.display import display
+from matplotlib.collections import Collection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 from PIL import Image
 from traitlets import link
 
 from .claims import say, wrap
-from .plots import tile
+from .plots import STYLE, tile
 
 ENLARGE, SHRINK = 6, 2  # a pixel of an image is 6 wide in the file, and 3 on the page: sharp when a reader zooms in
 SHARP = 1.5  # pixels of a drawing for one of the page, so that it is sharp when a reader zooms in
@@ -32,11 +37,12 @@ HIDE = f"""<style>
 </style>"""
 
 
-def show(thing: "Figure | View", caption: str) -> None:
+def show(thing: "Figure | View", caption: str, *, exact: bool | None = None) -> None:
     """Display a figure or a view once, and print the sentence that says what is seen.
 
-    `caption`: one sentence made from the data, true also after a slider has moved. The figure is closed. Raises
-    ValueError for a caption without a full stop, TypeError for other things. Used by every lesson.
+    `caption`: one sentence made from the data, true also after a slider has moved. The figure is closed. Its `facts`
+    are stored beside the picture, where tests find them; `exact`: with their decimals, by default where torch computes
+    in float64. Raises ValueError for a caption without a full stop, TypeError for other things. Used by every lesson.
     """
     _check(thing, caption, (Figure, View))
     if isinstance(thing, View):
@@ -45,7 +51,8 @@ def show(thing: "Figure | View", caption: str) -> None:
     else:
         plt.close(thing)  # the notebook would draw an open figure a second time
         if _in_a_notebook():
-            _display_still(_drawn(thing), caption, SHARP)
+            exact = torch.get_default_dtype() is torch.float64 if exact is None else exact
+            _display_still(_drawn(thing), caption, SHARP, said=facts(thing, exact=exact))
     say(wrap(caption))
 
 
@@ -91,17 +98,82 @@ def _display_live(view: "View") -> None:
         display({"application/vnd.jupyter.widget-view+json": model}, raw=True, metadata={})
 
 
-def _display_still(picture: bytes, caption: str, scale: float, *, in_html: bool = False) -> None:
+def _display_still(picture: bytes, caption: str, scale: float, *, said: str = "", in_html: bool = False) -> None:
     if not _in_a_notebook():
         return
     width, height = (round(pixels / scale) for pixels in Image.open(io.BytesIO(picture)).size)
     encoded = base64.b64encode(_small(picture)).decode()
-    bundle = {"text/plain": caption, "image/png": encoded}
+    bundle = {"text/plain": f"{caption}\n{said}".strip(), "image/png": encoded}
     if in_html:
         alt = html.escape(caption, quote=True)
         image = f'<img alt="{alt}" width="{width}" src="data:image/png;base64,{encoded}">'
         bundle["text/html"] = f'{HIDE}<div class="ganlib-still">{image}<br><small>{STILL}</small></div>'
     display(bundle, raw=True, metadata={"image/png": {"alt": caption, "width": width, "height": height}})
+
+
+def facts(figure: Figure, *, exact: bool) -> str:
+    """What a figure says, in lines that a test can compare; beside the picture nobody sees them.
+
+    For each axes its words and limits, then what is drawn, in which look, with a few of its points. Unless `exact`, "#"
+    stands for decimals: after a training in float32 they differ between machines. Introduced in lesson 02.
+    """
+
+    def number(value: Any) -> str:
+        if not exact:
+            return f"{value:.0f}" if float(value).is_integer() else "#"
+        return f"{round(value * (1 + 1e-9) + 1e-12, 6) + 0.0:.4g}"  # a half goes up, on every machine
+
+    def words(text: str) -> str:
+        if not exact and re.search(r"\d\.\d|^[\d,]+$", text):
+            text = re.sub(r"[-−]?\d[\d,.]*(e[-+]\d+)?", "#", text)
+        return text.replace("\n", " / ")
+
+    def at(place: Any) -> str:
+        return f" ({', '.join(map(number, place))})"
+
+    def drawn(line: Any) -> str:
+        points = np.transpose(line.get_data())
+        few = np.linspace(0, len(points) - 1, min(len(points), 5)).round().astype(int)
+        shown = points[few] if exact or len(points) < 3 else ()
+        return f"{_look(line)}; {len(points)} points{''.join(map(at, shown))}"
+
+    def said(ax: Any) -> Iterator[str]:
+        yield f"axes: {words(' / '.join(filter(None, map(ax.get_title, ('left', 'center')))))}"
+        for axis in (ax.xaxis, ax.yaxis) if ax.axison else ():
+            ends = f", {' to '.join(map(number, axis.get_view_interval()))}" if exact else ""
+            named = isinstance(axis.get_major_locator(), FixedLocator)
+            ticks = [tick.get_text() for tick in axis.get_majorticklabels()] if named else []
+            yield "; ".join([f"{axis.axis_name}: {words(axis.get_label_text())}, {axis.get_scale()}{ends}", *ticks])
+        nameless = [line for line in ax.lines if str(line.get_label()).startswith("_")]
+        yield from (f"line {line.get_label()}: {drawn(line)}" for line in ax.lines if line not in nameless)
+        for bars in ax.containers:
+            tops, places = np.transpose([(bar.get_height(), bar.get_x() + bar.get_width() / 2) for bar in bars])
+            of = f", sum {number(tops.sum())} about {number(tops @ places / tops.sum())}" if exact else ""
+            yield f"bars {bars[0].get_label()}: {_look(bars[0])}; {len(bars)} bars{of}"
+        shapes = [*ax.collections, *(one for one in ax.patches if not any(one in bars for bars in ax.containers))]
+        legend = ax.get_legend()
+        entries = zip(legend.get_texts(), legend.legend_handles, strict=True) if legend else ()
+        rest = {
+            "others": [*map(drawn, nameless), *map(_look, shapes), *(f"image {i.get_size()}" for i in ax.images)],
+            "notes": [words(t.get_text()) + at(getattr(t, "xy", t.get_position())) * exact for t in ax.texts],
+            "legend": [f"{words(text.get_text())}: {_look(handle)}" for text, handle in entries],
+        }
+        yield from (f"{kind}: {' | '.join(found)}" for kind, found in rest.items() if found)
+
+    return "\n".join(line.rstrip() for ax in figure.axes for line in said(ax))
+
+
+def _look(artist: Any) -> str:
+    """The role of a colour, if it has one, the colour, and the style."""
+    colour: Any
+    if isinstance(artist, Line2D):
+        colour, *style = artist.get_color(), artist.get_linestyle(), f"{artist.get_linewidth():g}", artist.get_marker()
+    elif isinstance(artist, Collection):
+        colour, style = artist.get_facecolor()[0], []
+    else:
+        colour, style = artist.get_facecolor() if artist.get_fill() else artist.get_edgecolor(), [artist.get_hatch()]
+    role = [role for role, look in STYLE.items() if look["color"] == to_hex(colour)]
+    return " ".join([*role, to_hex(colour), *(str(part) for part in style if part not in (None, "None", ""))])
 
 
 def _drawn(figure: Figure) -> bytes:

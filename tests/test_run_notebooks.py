@@ -70,6 +70,18 @@ def test_a_second_run_leaves_the_same_bytes(tmp_path, monkeypatch, capsys):
     assert len({bar, slider, other}) == 3
 
 
+def test_moved_outputs_are_to_be_announced(tmp_path, capsys):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "CHANGELOG.md").write_text("- Lesson 01 (outputs `00000000`): it prints 2.")
+    write(tmp_path / "notebooks" / "01_a.ipynb", "print(1)")
+    for message in ("say in CHANGELOG.md, above older lines,", ""):
+        assert main([], tmp_path / "notebooks") == 0
+        printed = capsys.readouterr().out
+        assert message in printed
+        (tmp_path / "CHANGELOG.md").write_text(printed.partition("change: ")[2].replace("...", "it prints 1."))
+    assert printed == "01_a.ipynb: unchanged, 0 of 0 claims hold\n"
+
+
 def test_widget_ids_depend_on_the_cell_alone():
     def notebook(cell, *models):
         data = [{WIDGET: {"model_id": model}, "text/plain": "a slider"} for model in models]

@@ -13,7 +13,7 @@ from PIL import Image
 from views import assert_known_to_ipywidgets_7, enlarged, images, pixels
 
 from ganlib import plots
-from ganlib.show import SHARP, View, live_grid, show, slider, watch
+from ganlib.show import SHARP, View, facts, live_grid, show, slider, watch
 
 CAPTION = "25 digits, four of them blurred."
 
@@ -48,7 +48,7 @@ def test_a_figure_is_shown_once_with_its_sentence(displayed, capsys):
     size = {"width": round(pixels[1] / SHARP), "height": round(pixels[0] / SHARP)}  # sharp at a zoom of 150 %
     assert metadata == {"image/png": {"alt": CAPTION} | size}
     assert set(bundle) == {"image/png", "text/plain"}
-    assert bundle["text/plain"] == CAPTION
+    assert bundle["text/plain"] == f"{CAPTION}\naxes:\nothers: image (146, 146)"
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
     assert capsys.readouterr().out == CAPTION + "\n"
     assert plt.get_fignums() == []  # closed, so that the notebook does not draw it again
@@ -184,6 +184,61 @@ def test_a_plain_program_prints_the_sentence_alone(capsys):
     show(view, CAPTION)
     show(plots.image_grid(images()).figure, CAPTION)
     assert capsys.readouterr().out == 2 * (CAPTION + "\n")
+
+
+RISING = np.linspace(0.25, 2.25, 9)
+
+
+def named_curves(p=RISING):
+    ax = plots.curves(range(9), {"p": p, "k": range(9)}, at={"here": 0.5}, ylabel="2.5 y")
+    ax.set_title("0.5 or step 10")
+    return ax.figure
+
+
+def test_the_facts_of_curves():
+    exact = """axes: 0.5 or step 10
+x: x, linear, -0.4 to 8.4
+y: 2.5 y, linear, -0.4 to 9.5
+line p: real #3f90da - 2.5; 9 points (0, 0.25) (2, 0.75) (4, 1.25) (6, 1.75) (8, 2.25)
+line k: #1f9e89 - 3.5; 9 points (0, 0) (2, 2) (4, 4) (6, 6) (8, 8)
+others: #767676 : 1.2; 2 points (0.5, 0) (0.5, 1)
+notes: here (0.5, 1)
+legend: p: real #3f90da - 2.5 | k: #1f9e89 - 3.5"""
+    trained = """axes: # or step #
+x: x, linear
+y: # y, linear
+line p: real #3f90da - 2.5; 9 points
+line k: #1f9e89 - 3.5; 9 points
+others: #767676 : 1.2; 2 points (#, 0) (#, 1)
+notes: here
+legend: p: real #3f90da - 2.5 | k: #1f9e89 - 3.5"""
+    assert facts(named_curves(), exact=True) == exact
+    assert facts(named_curves(), exact=False) == trained
+
+
+def test_the_facts_of_bars_shapes_and_named_rows():
+    axes = plots.slope_shares({"a": [1, 1, 1], "b": [4, 5, 6]}, {"m": [0.5] * 6})
+    assert "bars slope: b: #b0102e ...; 60 bars, sum 1.5 about 5" in facts(axes[0].figure, exact=True)
+    assert "others: fake #e76300 | fake #e76300\nnotes: 50.0 % of the slope (1, 3)" in facts(axes[0].figure, exact=True)
+    assert "bars slope: b: #b0102e ...; 60 bars\n" in facts(axes[0].figure, exact=False)
+    assert "notes: # % of the slope | # % of the slope\n" in facts(axes[0].figure, exact=False)
+    figure = plots.dot_plot({"one": [1], "two": [2, 3]}, xscale="log", xlabel="q").figure
+    assert "x: q, log\ny: , linear; one; two\nothers: #b0102e 1.5 o; 1 points (1, 0) | " in facts(figure, exact=False)
+
+
+def test_facts_are_the_same_where_arithmetic_differs_a_little():
+    for p in (1.0005, 0.12345, 5e-7, 0):
+        assert len({facts(named_curves(np.full(9, p + e)), exact=True) for e in (0, 1e-14, -1e-14)}) == 1
+
+
+@pytest.mark.parametrize(("dtype", "exact", "shown"), [(64, None, True), (32, None, False), (32, True, True)])
+def test_decimals_are_stored_where_they_agree(displayed, dtype, exact, shown):
+    torch.set_default_dtype(getattr(torch, f"float{dtype}"))
+    try:
+        show(named_curves(), CAPTION, exact=exact)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert ("0.25" in displayed[0][0]["text/plain"]) is shown
 
 
 @pytest.mark.parametrize("caption", ["no stop", "", "two.\nlines.", None])

@@ -11,6 +11,9 @@ The exit status is 1 when a cell fails or a claim is false. A lesson in which a 
 
 import argparse
 import asyncio
+import functools
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -44,6 +47,7 @@ METADATA = {
 }
 LOADS_MNIST = re.compile(r"\bdata\.load\(|\bfrom ganlib\.data import\b")
 BAR = re.compile(r"(?:[^|\n]+: )? *0%\|")  # with or without what it counts
+SANITIZE = NOTEBOOKS.parent / "tests" / "helpers" / "nbval_sanitize.cfg"
 CLAIM = re.compile(r"^(✓|✗) ([^(\n]*?)(?: \((.*)\))?$", re.MULTILINE)
 
 
@@ -147,6 +151,43 @@ def unwrapped(printed: str) -> str:
     return "\n".join(lines[1:])
 
 
+@functools.cache
+def rules() -> list[tuple[str, str]]:
+    """The pairs (pattern, replacement) with which nbval masks what may differ between two runs."""
+    return re.findall(r"^regex: (.*)\nreplace: (.*)$", SANITIZE.read_text(encoding="ascii"), re.MULTILINE)
+
+
+def sanitized(text: str) -> str:
+    """`text` as nbval compares it."""
+    for pattern, new in rules():
+        text = re.sub(pattern, new, text)
+    return text
+
+
+def digest(nb: NotebookNode) -> str:
+    """Eight digits that change when a checked output of `nb` does: what is printed, and the facts of its figures."""
+    checked = [cell for cell in nb.cells if "nbval-ignore-output" not in cell.metadata.get("tags", [])]
+    said = []
+    for output in (output for cell in checked for output in cell.get("outputs", [])):
+        texts = {kind: text for kind, text in output.get("data", {}).items() if kind.startswith("text/")}
+        said += map(sanitized, [output.get("text", ""), output.get("evalue", ""), *texts.values()])
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
+
+
+def unannounced(nb: NotebookNode, path: Path) -> str:
+    """What to do when the newest line of CHANGELOG.md on this lesson does not name its outputs; "" when it does."""
+    changelog, lesson, now = path.parent.parent / "CHANGELOG.md", path.name[:2], digest(nb)
+    if not changelog.exists():
+        return ""
+    named = re.search(rf"Lesson {lesson} \(outputs `(\w+)`\): \w", changelog.read_text(encoding="utf-8"))
+    if named and named[1] == now:
+        return ""
+    return (
+        f"The outputs of lesson {lesson} moved: their digest is {now}. Look at them (git diff), and say in "
+        f"CHANGELOG.md, above older lines, what a reader sees change: - Lesson {lesson} (outputs `{now}`): ..."
+    )
+
+
 def loads_mnist(nb: NotebookNode) -> bool:
     """Whether a cell of `nb` asks ganlib for a data set, which may then be the stand-in."""
     return any(cell.cell_type == "code" and LOADS_MNIST.search(cell.source) for cell in nb.cells)
@@ -162,6 +203,8 @@ def run(path: Path) -> bool:
     print(f"{'stored' if changed else 'unchanged'}, {len(found) - len(false)} of {len(found)} claims hold")
     for sentence in false:
         print(f"  ✗ {sentence}")
+    if sentence := unannounced(nb, path):
+        print(sentence)
     return not false
 
 

@@ -1,0 +1,520 @@
+"""Each figure and each printed number of a lesson is held against formulas, recorded tables and settings.
+
+Read are the stored outputs: the lessons' own run sees to it that the code gives them. The oracle `lesson_NN` yields
+what each cell should show, after a line with its name: the facts of its figures (`ganlib.show.facts`), and what it
+prints. Numbers are compared as far as the stored ones have digits; 0.7~0.01 has a tolerance, … is anything.
+"""
+
+import functools
+import math
+import re
+
+import anatomy
+import nbformat
+import numpy as np
+import pytest
+from run_notebooks import unwrapped
+from scipy.special import expit, ndtri
+from scipy.stats import norm
+
+from ganlib import tables
+
+PATHS = sorted(anatomy.NOTEBOOKS.glob(anatomy.LESSONS))
+LESSONS = {path.name[:2]: nbformat.read(path, as_version=4) for path in PATHS}
+NUMBER = r"[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?"
+WHAT_TO_DO = "Which is right? Mend the cell and run make notebooks, or mend the oracle in tests/lessons/test_figures.py"
+
+
+def shown(cell):
+    """What a cell shows, line by line: facts of figures, and what is printed beside captions and claims."""
+    lines, captions = [], set()
+    for output in cell.get("outputs", []):
+        said = output.get("data", {}).get("text/plain", "") if "image/png" in output.get("data", {}) else ""
+        captions |= set(said.split("\n")[:1])
+        lines += said.split("\n") + unwrapped(output.get("text", "")).split("\n")
+    kept = [line for k, line in enumerate(lines) if line not in captions or line not in lines[:k]]
+    return [line for line in kept if line.strip() and not line.startswith(("✓", "legend:"))]
+
+
+def needs_an_oracle(cell):
+    """Whether a cell shows a figure or prints a number; what `check` prints are words of the exercise."""
+    pictures = any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+    return pictures or ("check(" not in cell.source and any(re.search(r"\d", line) for line in shown(cell)))
+
+
+@functools.cache
+def is_said(stored, expected):
+    """Whether a stored line says what is expected."""
+    parts = re.split(rf"({NUMBER}(?:~{NUMBER})?|…)", expected)
+    words = [r"\s*".join(map(re.escape, part.split())) for part in parts[::2]]
+    holes = ["[^|]*?" if part == "…" else f"({NUMBER})" for part in parts[1::2]] + [""]
+    found = re.fullmatch("".join(rf"\s*{word}\s*{hole}" for word, hole in zip(words, holes)), stored)
+    wanted = [part for part in parts[1::2] if part != "…"]
+    return bool(found) and all(is_rounded(*pair) for pair in zip(found.groups(), wanted))
+
+
+def is_rounded(stored, wanted):
+    """Whether a stored number is the wanted one, as far as it has digits; a whole one has at least four."""
+    stored, wanted = (number.replace("−", "-").replace(",", "") for number in (stored, wanted))
+    wanted, _, tolerance = wanted.partition("~")
+    digits, _, power = stored.partition("e")
+    first = math.floor(math.log10(abs(float(stored)) or 1e-9))
+    last = int(power or 0) - len(digits.partition(".")[2]) if "." in digits or power else min(max(first - 3, -6), 0)
+    return abs(float(stored) - float(wanted)) <= float(tolerance or 0.51 * 10.0**last)
+
+
+def fault(lesson, cell, lines):
+    """What a cell shows and its oracle does not say, in words; None when they agree."""
+    expected = oracles(lesson)[cell]
+    for stored, wanted in zip(lines, expected):
+        if not is_said(stored, wanted):
+            return f"shown is\n{stored}\nbut the oracle says\n{wanted}\n{WHAT_TO_DO}"
+    if len(lines) != len(expected):
+        return f"{len(lines)} lines are shown, the oracle says {len(expected)}\n{WHAT_TO_DO}"
+    return None
+
+
+@functools.cache
+def oracles(lesson):
+    """Cell -> lines, as the function lesson_NN yields them."""
+    cells = {}
+    for line in globals().get(f"lesson_{lesson}", list)():
+        if line.startswith("# "):
+            cells[line[2:]] = []
+        else:
+            cells[[*cells][-1]].append(line)
+    return cells
+
+
+def curve(name, n, xs, y, tolerance=""):
+    """The facts of a curve of n points, of which five are known."""
+    return f"line {name}: …; {n} points" + "".join(f" ({x}, {y(x)}{tolerance})" for x in xs)
+
+
+def path(name, points):
+    """The facts of an orbit."""
+    few = [points[round(k)] for k in np.linspace(0, len(points) - 1, 5)]
+    return f"line {name}: …; {len(points)} points" + "".join(f" ({x}, {y})" for x, y in few)
+
+
+def mark(x, y):
+    """The facts of a dotted line at the place x, or at the height y."""
+    return f"#767676 : …; 2 points ({x}, 0) ({x}, 1)" if y is None else f"#767676 : …; 2 points (0, {y}) (1, {y})"
+
+
+X, LOG_2 = np.linspace(-40, 40, 80_001), math.log(2)
+
+
+def logit(q, x=X):
+    """The best logit for the data N(0, 1) and fakes q."""
+    return norm.logpdf(x) - q.logpdf(x)
+
+
+def value(logits, q):
+    """V by quadrature, of a D with these logits on X."""
+    return -np.trapezoid(norm.pdf(X) * np.logaddexp(0, -logits) + q.pdf(X) * np.logaddexp(0, logits), X)
+
+
+def jsd(q):
+    """The Jensen-Shannon divergence of N(0, 1) and q, by quadrature."""
+    log_m = np.logaddexp(norm.logpdf(X), q.logpdf(X)) - LOG_2
+    return sum(np.trapezoid(np.exp(a) * (a - log_m), X) for a in (norm.logpdf(X), q.logpdf(X))) / 2
+
+
+def descended(of, adam, lr=0.1):
+    """θ over 200 steps of SGD or Adam from 6: the slope of the loss by the logit is `of(D)`, that of the logit -θ."""
+    z, path, m, v = ndtri((np.arange(1000) + 0.5) / 1000), [6.0], 0.0, 0.0
+    for k in range(1, 201):
+        theta = path[-1]
+        slope = theta * of(expit(theta**2 / 2 - theta * (z + theta))).mean()
+        m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope**2
+        divided = m / (1 - 0.9**k) / (math.sqrt(v / (1 - 0.999**k)) + 1e-8)
+        path.append(theta - lr * (divided if adam else slope))
+    return path
+
+
+def dirac(gamma):
+    """The path of (θ, ψ) from (1, -1), both moved at once by 0.1, and the matrix of a step at (0, 0), where D = 1/2."""
+    path = [np.array([1.0, -1.0])]
+    for _ in range(500):
+        (theta, psi), D = path[-1], expit(path[-1].prod())
+        path.append(path[-1] + 0.1 * np.array([psi * D, -theta * D - gamma * psi]))
+    return path, np.array([[1, 0.05], [-0.05, 1 - 0.1 * gamma]])
+
+
+def radius(matrix):
+    return abs(np.linalg.eigvals(matrix)).max()
+
+
+def lesson_02():
+    yield from ("# minmax", "your guess: none yet, measured: (1, -1)")
+    for name, score in {"A": np.array([[2, 3], [1, 4]]), "B": np.array([[1, -1], [-1, 1]])}.items():
+        column, turns = 1, ""
+        for _ in range(5):
+            row = np.argmax(score[:, column])
+            column = np.argmin(score[row])
+            turns += f" ({row}, {column})"
+        orders = f"min max {min(score.max(0))}, max min {max(score.min(1))}"
+        yield f"game {name}: {orders}; (row, column) by turns:{turns}"
+
+    real, fake = expit([1.5, 0.3, -0.2]), expit([-1.0, 0.4, -2.0])
+    V = np.log(real).mean() + np.log(1 - fake).mean()
+    yield from ("# signs", f"loss of D {-V} pushes real logits up fake logits down")
+    yield f"loss of G, minimax {np.log(1 - fake).mean()} pushes real logits - fake logits up"
+    yield f"loss of G, non-saturating {-np.log(fake).mean()} pushes real logits - fake logits up"
+    yield f"V = {V}. At s = -800: log(sigmoid(s)) = -inf, -softplus(-s) = -800.0"
+
+    q, near, far, zero = norm(1, 2), (-16, -8, 0, 8, 16), (-12, -6, 0, 6, 12), mark(0, None)
+
+    def best(x):
+        return expit(logit(q, x))
+
+    yield from ("# bayes", f"your guess: none yet, measured: {best(0)}")
+    yield "The share of real samples, counted bin by bin, and the curve D* = p/(p + p_g)."
+    yield from ("axes:", "x: x, linear, -5 to 7", "y: density; probability, linear, …")
+    yield from (curve(name, 3201, near, f) for name, f in {"p": norm.pdf, "p_g": q.pdf, "D*": best}.items())
+    yield curve("counted share of real samples", 48, (-4.875, -1.875, 1.125, 3.875, 6.875), best, "~0.03")
+    yield from (f"others: {zero}", "notes: x = 0 (0, 1)")
+
+    yield "# train-show"
+    yield f"Left: D as a probability, found in three ways. Right: as a logit; … -12 … -15~5, … {logit(q, -12)}."
+    yield from ("axes:", "x: x, linear, -6 to 8", "y: D(x), linear, …", curve("D*", 3201, near, best))
+    yield curve("D", 3201, near, best, "~0.01")
+    yield curve("argmax", 81, near, lambda x: max(best(x), 0.001), "~0.00051")
+    yield from ("axes:", "x: x, linear, …", "y: logit, linear, …", curve("D*", 2401, far, lambda x: logit(q, x)))
+    yield f"line D: …; 2401 points (-12, …) (-6, …) (0, {logit(q, 0)}~0.1) (6, …) (12, …)"
+
+    yield from ("# slide", f"your guess: none yet, measured: {-2 * LOG_2}")
+    yield "The cross is the largest V that a D can get, the square is your V, or a triangle where it lies far below."
+
+    yield from ("# jsd", "μ KL JSD max V −log 4 + 2 JSD")
+    for mu in (0, 0.5, 1, 2, 4, 8):
+        q = norm(mu, 1)
+        yield f"{mu} {mu**2 / 2} {jsd(q)} {value(logit(q), q)} {-2 * LOG_2 + 2 * jsd(q)}"
+
+    yield from ("# fixed", "your guess: none yet, measured: 0.67", f"V(D, G) {-2 * LOG_2}")
+    yield from (f"loss_D, {name} of the means on real and fake {k * LOG_2}" for name, k in (("sum", 2), ("mean", 1)))
+    yield from (f"loss_G, non-saturating {LOG_2}", f"loss_G, minimax {-LOG_2}")
+    yield f"best D, as many real samples as fakes {1 / 2}"
+    yield f"best D, two real samples for each fake {2 / 3}"
+
+    still, fakes = logit(norm(2, 1)), {place: norm(place, 1) for place in (4, 0, -4, -8)}
+    yield "# wrong"
+    yield f"your guess: none yet, measured: {min((4, 0, -4), key=lambda place: value(still, fakes[place]))}"
+    for place, q in fakes.items():
+        yield f"fakes at {place}: V {value(still, q)} while D stands still, {value(logit(q), q)} after D's answer"
+    yield f"the fakes it knows: V {-2 * LOG_2} if D says 1/2 everywhere, {value(still, norm(2, 1))} for the best D"
+
+    z = ndtri((np.arange(1000) + 0.5) / 1000)
+    fakes = np.concatenate([1 + z, 6 + z])
+    D = 1 / (1 + (norm.pdf(fakes, 1) + norm.pdf(fakes, 6)) / 2 / norm.pdf(fakes))
+    yield from ("# shares", f"your guess: none yet, measured: {100 * D[1000:].sum() / D.sum()}")
+    yield "Outline: all fakes. Filled: the same, each counted by the size of its slope."
+    for name, size, x in (("minimax", D, ""), ("non-saturating", 1 - D, "x")):
+        yield from (f"axes: {name}", f"x: {x}, linear, …", "y: fakes, linear, 0 to …")
+        for group, its, places in zip(("near the data", "far away"), np.split(size, 2), np.split(fakes, 2)):
+            yield f"bars slope: {group}: …; 60 bars, sum {its.sum()} about {its @ places / its.sum()}~0.03"
+        near, far = (100 * its.sum() / size.sum() for its in np.split(size, 2))
+        yield f"others: {zero} | fake … | fake …"
+        yield f"notes: {near} % of the slope (1, …) | {far} % of the slope (6, …) | centre of the data (0, 1)"
+
+    ratio = math.expm1(8.6927)
+    s, places = -math.log(ratio), (-12, -7.5, -3, 1.5, 6)
+    yield from ("# slope", f"your guess: none yet, measured: {ratio:.0f}")
+    yield f"At g_loss 8.6927, D(G(z)) is {math.exp(-8.6927)}; one slope is {ratio:.0f} times the other."
+    yield from ("axes:", "x: logit s of a fake, linear, …", "y: size of the slope, log, …")
+    yield curve("minimax", 181, places, expit)
+    yield curve("non-saturating", 181, places, lambda s: expit(-s))
+    yield from (f"others: {mark(s, None)}", f"notes: g_loss 8.6927 ({s}, 1)")
+
+    losses = {"minimax": lambda D: D, "non-saturating": lambda D: 1 - D}
+    runs = {f"{name} {loss}": descended(of, name == "Adam") for name in ("SGD", "Adam") for loss, of in losses.items()}
+    yield from ("# adam", f"your guess: none yet, measured: {sum(abs(theta[-1]) < 0.1 for theta in runs.values())}")
+    runs["SGD extra run: minimax, lr 1"] = descended(losses["minimax"], False, lr=1.0)
+    ends = ", ".join(f"{name[4:]} {theta[-1]}" for name, theta in runs.items() if name.startswith("SGD"))
+    yield f"θ over the steps of SGD and of Adam; after the last step of SGD: {ends}."
+    for name in ("SGD", "Adam"):
+        yield from ("axes:", f"x: step of {name}, linear, …", "y: θ: where the fakes are, linear, …")
+        its = {run.removeprefix(f"{name} "): theta for run, theta in runs.items() if run.startswith(name)}
+        yield from (path(run, list(enumerate(theta))) for run, theta in its.items())
+        yield from (f"others: {mark(None, 0)}", "notes: data (1, 0)")
+
+    step = {"simultaneous": [[1, -0.1], [0.1, 1]], "alternating": [[1, -0.1], [0.1, 0.99]]}
+    step |= {"extragradient": [[0.99, -0.1], [0.1, 0.99]]}
+    cross = f"others: {mark(None, 0)} | {mark(0, None)}"
+    orbits = {name: [np.linalg.matrix_power(A, k) @ (1, 1) for k in range(1001)] for name, A in step.items()}
+    yield "# xy-show"
+    for name, places in orbits.items():
+        ends = [np.linalg.norm(places[k]) for k in (100, 1000)]
+        yield f"{name} spectral radius {radius(step[name])}, distance {ends[0]} at step 100, {ends[1]} at 1,000"
+    yield "The first 300 steps of three ways to play f = xy from (1, 1), with their spectral radii."
+    for name, places in orbits.items():
+        yield from ("axes:", "x: x, linear, -7 to 7", "y: y, linear, -7 to 7")
+        yield path(f"{name}, {radius(step[name])}", places[:301])
+        yield f"{cross} | #000000 … o; 1 points (1, 1)"
+
+    smallest = min(np.linspace(0, 3, 121), key=lambda gamma: radius(dirac(gamma)[1]))
+    yield "# dirac-show"
+    yield f"Orbits of the Dirac-GAN, and its spectral radius, smallest at γ = {smallest}."
+    yield from ("axes:", "x: θ: the fakes, linear, …", "y: ψ: slope of D's logit, linear, …")
+    yield from (path(f"γ = {gamma}", dirac(gamma)[0][:201]) for gamma in (0.0, 0.3, 1.0))
+    yield cross + " | #000000 … o; 1 points (1, -1)" * 3
+    yield from ("axes:", "x: γ, linear, …", "y: , linear, …")
+    yield curve("spectral radius", 121, (0, 0.75, 1.5, 2.25, 3), lambda gamma: radius(dirac(gamma)[1]))
+    yield from (f"others: {mark(None, 1)}", "notes: 1 (1, 1)")
+    for gamma in (0.0, 0.1, 0.3, 1.0, 2.0):
+        ends = [np.linalg.norm(dirac(gamma)[0][k]) for k in (100, 500)]
+        its = radius(dirac(gamma)[1])
+        yield f"γ = {gamma}: spectral radius {its}, distance {ends[0]} at step 100, {ends[1]} at 500"
+
+    yield "# smoothing-show"
+    a, b = norm.pdf(6), norm.pdf(0)  # of p and of p_g = N(6, 1) at 6, where p falls by 6 p and p_g is flat
+    for name, on_real, on_fake in (("none", 1, 0), ("one-sided", 0.9, 0), ("two-sided", 0.9, 0.1)):
+        D = (on_real + on_fake) / 2
+        loss = -2 * (D * math.log(D) + (1 - D) * math.log(1 - D))
+        says_real, says_fake = on_real * a + on_fake * b, (1 - on_real) * a + (1 - on_fake) * b
+        slope = -6 * a * (on_real / says_real - (1 - on_real) / says_fake)
+        yield f"{name} best D {D}, loss_D {loss}; slope of the logit at 6: {slope}"
+
+    shifts = (0, 0.6, 1.2, 1.9, 2.5)
+    yield from ("# disjoint-show", f"From a = 1 on the JSD stays at {LOG_2}; Wasserstein-1 goes on to 2.5.")
+    yield from ("axes:", "x: shift a of p_g, linear, …", "y: distance, linear, …")
+    yield from (curve("JSD", 26, shifts, lambda a: min(a, 1) * LOG_2), curve("Wasserstein-1", 26, shifts, float))
+    yield from (f"others: {mark(1, None)}", "notes: a = 1 (1, 1)", "KL(p‖p_g) is 0 at a = 0 and inf at a = 0.1")
+
+    jsds = [jsd(norm(mu, 1)) for mu in (1.999, 2.001)]
+    of_jsd = (jsds[1] - jsds[0]) / 0.002
+    D = expit(logit(norm(2, 1), X + 2))  # D* at the fakes 2 + z; its logit has the slope -2, and the KL is half of μ²
+    gradients = [np.trapezoid(norm.pdf(X) * 2 * of, X) for of in (D, 1 - D)]
+    yield from ("# descend-show", f"minimax gradient of the loss {gradients[0]}, slope of the distance {2 * of_jsd}")
+    yield f"non-saturating gradient of the loss {gradients[1]}, slope of the distance {2 - 2 * of_jsd}"
+    yield f"At p_g = p: loss_G, non-saturating {LOG_2}; its distance 0"
+
+
+def of_runs(recipe, step, weights, *columns):
+    """The columns of the recorded runs, one row for each seed."""
+    wanted = {"recipe": recipe, "step": step, "weights": weights}.items()
+    rows = tables.load("04_quality")["rows"]
+    return np.array([[row[column] for column in columns] for row in rows if wanted <= row.items()])
+
+
+def median(recipe, step, weights="averaged", column="frechet"):
+    return np.median(of_runs(recipe, step, weights, column))
+
+
+def linear(*sizes):
+    """The parameters of such layers."""
+    return sum(a * b + b for a, b in zip(sizes, sizes[1:]))
+
+
+def sheet(rows, columns, label=0):
+    """The size of a picture of images of 28 pixels with a grey line around each."""
+    return f"others: image ({rows * (29 + label) + (1 if not label else 0)}, {columns * 29 + 1})"
+
+
+# Trained decimals are not among the facts of lesson 04; recorded ones are.
+def lesson_04():
+    rows = tables.load("04_quality")["rows"]
+    yield from ("# images", "MNIST: 60,000 training and 10,000 test images of 28 x 28 pixels, from …")
+    yield from ("# images-show", "The first 60 real images, as floats from -1 to 1.", "axes:", sheet(3, 20))
+    yield from ("# pair-claim", f"both together: {linear(128, 256, 512, 784) + linear(784, 256, 1)}")
+    yield from ("# loop", "25 fakes of G, redrawn while it trains.")
+    yield from ("# progress", "The same 9 latent vectors at 5 moments of the training.", "axes:")
+    yield from ("others: image (118, …)", "notes: step 0 | step 100 | step 300 | step 700 | step 1,500")
+
+    yield from ("# loss-answer", "your guess: none yet, measured: higher")
+    yield "The losses of both players; compared are the means over the 100 steps before each mark."
+    yield from ("axes:", "x: step (lines: mean of 30 values), linear", "y: loss, linear")
+    yield from ("line loss_D: D …; 1471 points", "line loss_G: fake …; 1471 points")
+    levels = " | #767676 : …; 2 points (0, #) (1, #)" * 2
+    yield f"others: D … 1500 points | fake … 1500 points{levels} | {mark(300, None)} | {mark(1500, None)}"
+    yield "notes: D: # log # = # | G: log # = # | step 300 | step 1,500"
+
+    yield from ("# flawed-answer", "your guess: none yet, measured: class divergence")
+    yield "Real images and four flawed sets of 10,000: twelve of each, and their three numbers."
+    flaws = "".join(f" | {name} | # | # | #" for name in ("blurred", "noise", "without the digit 3"))
+    heads = "real images | # | Fréchet / distance | # | class / divergence | # | recall"
+    yield from ("axes:", sheet(5, 12, 20), f"notes: {heads}{flaws} | 100 images, each 100 times | # | # | #")
+
+    yield from ("# better-loop", "20 fakes of the better recipe, drawn while it trains.")
+    yield from (f"{name} loss_D {2 * LOG_2}~0.2 loss_G {LOG_2}~0.2" for name in "AB")
+    yield f"fixed point loss_D {2 * LOG_2} loss_G {LOG_2}"
+
+    yield from ("# ab-answer", "Fakes of A and of B, trained on MNIST, over their losses and Fréchet distances.")
+    for name in ("A: step 100", "B: step 2,000"):
+        yield from (f"axes: {name}", sheet(5, 8), "notes: loss_D # / loss_G # / Fréchet distance #")
+    yield from ("# explorer", "25 images on a walk through latent space, from P to Q.")
+
+    yield from ("# printed-show", "d_loss g_loss on fakes", "epoch textbook ours textbook ours textbook ours")
+    printed = {1: (0.0270, 8.6927), 10: (0.1355, 4.1075), 30: (0.4582, 1.9975)}
+    printed |= {50: (0.4299, 1.9539), 70: (0.5931, 1.2700), 100: (0.5965, 1.1995)}
+    for row in (row for row in rows if "epoch" in row):
+        (d, g), ours_d, ours_g = printed[row["epoch"]], row["loss_D"] / 2, row["loss_G"]
+        yield f"{row['epoch']} {d} {ours_d} {g} {ours_g} {math.exp(-g)} {math.exp(-ours_g)}"
+    yield from (f"fixed point {LOG_2} {LOG_2} 0.5", "our Fréchet distance, median of five seeds, without averaging:")
+    yield f"{median('textbook', 4690, 'raw')} at epoch 10, {median('textbook', 20_167, 'raw')} at epoch 43"
+
+    yield "# quality"
+    yield "Fréchet distance against CPU seconds of three recipes, recorded with five seeds on MNIST."
+    yield from ("axes:", "x: CPU seconds of training, log, …")
+    yield "y: Fréchet distance (our judge's features, 10,000 samples), log, …"
+    notes, others = [], []
+    for recipe, unit, word in (("textbook", 469, " epoch"), ("upgraded", 469, " epoch"), ("better", 1, " steps")):
+        steps = sorted({row["step"] for row in rows if row["recipe"] == recipe and "weights" in row})
+        drawn = {}
+        for weights in ("averaged", "raw"):
+            points = [np.median(of_runs(recipe, step, weights, "cpu_s", "frechet"), axis=0) for step in steps]
+            few = [points[round(k)] for k in np.linspace(0, len(points) - 1, min(5, len(points)))]
+            drawn[weights] = f"…; {len(points)} points" + "".join(f" ({x}, {y})" for x, y in few)
+            marked = [(step // unit, *point) for step, point in zip(steps, points) if step % unit == 0]
+            if weights == "averaged":
+                notes += [f"{n:,}{'' if k else word} ({x}, {y})" for k, (n, x, y) in enumerate(marked)]
+        yield f"line {recipe}: {drawn['averaged']}"
+        others.append(drawn["raw"])
+    yield from ("line averaged weights: … - …; 0 points", "line raw weights: … : …; 0 points")
+    yield from (f"others: {' | '.join(others)} | … | … | …", f"notes: {' | '.join(notes)}")
+    for step in (1000, 6000):
+        loss_D, loss_G, its = (median("better", step, "raw", column) for column in ("loss_D", "loss_G", "frechet"))
+        yield f"better, {step:,} steps: loss_D {loss_D}, loss_G {loss_G}, distance without averaging {its}"
+
+    changes = {"latent": "z of 32 numbers", "network": "D: 2 layers, LeakyReLU", "batchnorm": "BatchNorm in G"}
+    changes |= {"dropout": "no dropout in D", "adam": "Adam 1e-3, (0, 0.99)", "r1": "R1", "average": "average"}
+    yield "# ablation"
+    yield "Fréchet distances of the textbook's recipe with one change, and of the better one without it."
+    recipes = {"textbook": ("with", "raw", "averaged"), "better": ("without", "averaged", "raw")}
+    for recipe, (word, weights, other) in recipes.items():
+        yield from (f"axes: {recipe} {word} ...", "x: Fréchet distance, log, …")
+        ticks = "; ".join(["", *changes.values()]) if recipe == "textbook" else ""  # both have the same
+        yield f"y: , linear, 6.5 to -1.375{ticks}"
+        dots, x = "", median(recipe, 3000, weights)
+        for k, change in enumerate(changes):
+            run = (recipe, 3000, other) if change == "average" else (f"{recipe} {word} {change}", 3000, weights)
+            dots += "… o; 3 points" + "".join(f" ({x}, {k})" for (x,) in of_runs(*run, "frechet")[:3]) + " | "
+        yield from (f"others: {dots}{mark(x, None)}", f"notes: {recipe} ({x}, 1)")
+    steps = [median("textbook", 3000, "raw"), median("textbook with adam", 3000, "raw"), median("better", 3000)]
+    factors = f"factors {steps[0] / steps[1]} and {steps[1] / steps[2]}"
+    yield f"textbook {steps[0]}, with Adam's settings {steps[1]}, better {steps[2]}: {factors}"
+
+    yield from ("# copies-show", "Twelve fakes of the averaged G, and under each the training image nearest to it.")
+    shares = "nearer than the nearest # % of new real images: fakes #%, copies #%, moved copies #%"
+    yield from (f"axes: {shares} / precision # recall # density # coverage #", sheet(2, 12, 20))
+    yield "notes: fakes | the training image nearest to each"
+
+    yield from ("# module", "the class draws the same images as the list: True")
+    yield "five pairs of images in, logits out: 5 1"
+
+    yield from ("# conv-recorded", "recorded step Fréchet distance recall CPU seconds")
+    runs = [(recipe, step) for step in (1000, 2000, 3000) for recipe in ("better", "convolutional")]
+    for recipe, step in [*runs, ("better with uniform z", 3000)]:
+        its = [median(recipe, step, "averaged", column) for column in ("frechet", "recall", "cpu_s")]
+        yield f"{recipe} {step} {its[0]} {its[1]} {its[2]:.0f}"
+
+
+# What holds for each figure of each lesson.
+ROLES = {"p": "real", "p_g": "fake", "D": "D", "D*": "D*", "loss_D": "D", "loss_G": "fake", "fakes": "fake"}
+ROLES |= {"D on real images": "real", "D on fake images": "fake"}
+LOOK = r"(?:\S+ )?#[0-9a-f]{6}[^;]*"
+
+
+def faults_of_looks(facts):
+    """What is wrong with the looks of a figure: a name has one look, a role its own, and a legend says it."""
+    drawn = re.findall(rf"^(?:line|bars) (.+): ({LOOK});", facts, re.MULTILINE)
+    entries = [entry for line in re.findall(r"^legend: (.+)$", facts, re.MULTILINE) for entry in line.split(" | ")]
+    legend = [re.fullmatch(rf"(.+?): ({LOOK})", entry).groups() for entry in entries]
+    for name, look in drawn:
+        if (name, look) not in legend:
+            yield f"{name!r} is drawn as {look!r}, and the legend does not say so: {legend}"
+    for name, look in [*drawn, *legend]:
+        role = None if look.startswith("#") else look.split()[0]
+        if role != ROLES.get(name):
+            yield f"{name!r} has the look of {role}, wanted {ROLES.get(name)}: draw it in another, or add it to ROLES"
+    for axes in facts.split("axes:"):
+        looks = re.findall(rf"^(?:line|bars) .+: ({LOOK});", axes, re.MULTILINE)
+        if len(set(looks)) < len(looks):
+            yield f"two things have one look in one axes: {looks}"
+
+
+CELLS = {
+    (lesson, cell.id): cell for lesson, nb in sorted(LESSONS.items()) for cell in nb.cells if needs_an_oracle(cell)
+}
+
+
+@pytest.mark.parametrize(("lesson", "cell"), CELLS)
+def test_a_cell_shows_what_its_oracle_says(lesson, cell):
+    lines = shown(CELLS[lesson, cell])
+    assert cell in oracles(lesson), (
+        f"lesson {lesson}, cell {cell} shows a figure or prints numbers, and has no oracle: compute in another way, in "
+        f"lesson_{lesson} of tests/lessons/test_figures.py, what it shows:\n" + "\n".join(lines)
+    )
+    wrong = [fault(lesson, cell, lines) or ""]
+    for output in CELLS[lesson, cell].outputs:
+        wrong += faults_of_looks(output.get("data", {}).get("text/plain", ""))
+    assert not any(wrong), f"lesson {lesson}, cell {cell}: " + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_each_oracle_has_its_cell(lesson):
+    idle = [cell for cell in oracles(lesson) if (lesson, cell) not in CELLS]
+    assert not idle, f"these cells of lesson {lesson} show nothing any more: delete their oracles"
+
+
+def mistakes(lines):
+    """What is shown with one mistake each; looks and limits that matplotlib has chosen stay."""
+    for k, line in enumerate(lines):
+        before, after = lines[:k], lines[k + 1 :]
+        yield before + after
+        yield [*before, line, line, *after]
+        kept = [found.span() for found in re.finditer(rf"{LOOK}|\S+ to .*", line)]
+        said = re.finditer(rf"{NUMBER}|\w+", line)
+        said = [found for found in said if not any(a <= found.start() < b for a, b in kept)]
+        for found, other in zip(said, said[1:]):
+            between = line[found.end() : other.start()]
+            yield [*before, line[: found.start()] + other[0] + between + found[0] + line[other.end() :], *after]
+            wrong = re.sub(r"[1-9]|0$", lambda digit: str((int(digit[0]) + 3) % 10), found[0], count=1)
+            yield [*before, line[: found.start()] + wrong + line[found.end() :], *after]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_mistakes_are_noticed(lesson):
+    cells = {cell: shown(CELLS[lesson, cell]) for of, cell in CELLS if of == lesson}
+    planted = [(cell, wrong) for cell, lines in cells.items() for wrong in mistakes(lines) if wrong != lines]
+    missed = [(cell, wrong) for cell, wrong in planted if not fault(lesson, cell, wrong)]
+    assert len(missed) < len(planted) / 50, missed  # a trained value has a tolerance, and some phrases are free
+
+
+GOOD = """axes:
+line p: real #3f90da - 2.5; 2 points
+line γ = 1: #767676 : 1.5; 2 points
+legend: p: real #3f90da - 2.5 | γ = 1: #767676 : 1.5"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "right", "wrong"),
+    [
+        ("'p' is drawn as 'real #3f90da - 2.5', and the legend", "legend: p:", "legend: q:"),
+        ("'γ = 1' is drawn as '#767676 : 1.5', and the legend", "| γ = 1: #767676", "| γ = 1: #000000"),
+        ("'p' has the look of fake, wanted real", "real", "fake"),
+        ("'p' has the look of None, wanted real", "real ", ""),
+        ("'γ = 1' has the look of D*, wanted None", "1: #", "1: D* #"),
+        ("two things have one look", "#767676 : 1.5", "real #3f90da - 2.5"),
+    ],
+)
+def test_a_wrong_look_is_noticed(fault, right, wrong):
+    assert list(faults_of_looks(GOOD)) == []
+    assert any(found.startswith(fault) for found in faults_of_looks(GOOD.replace(right, wrong)))
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected", "same"),
+    [
+        ("0.3989", "0.39894", True),
+        ("0.399", "0.3996", False),
+        ("−1,386.3 5,958", "-1386.29 5957.6", True),
+        ("5,958", "5957.4", False),
+        ("8e-06 inf", "7.99e-06 inf", True),
+        ("0.7 a b", "0.75~0.06 …", True),
+        ("0.7", "0.75~0.04", False),
+    ],
+)
+def test_a_number_is_compared_as_far_as_it_has_digits(stored, expected, same):
+    assert is_said(stored, expected) is same
