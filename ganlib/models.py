@@ -176,7 +176,7 @@ def upgraded_pair(
     """Return the deeper pair 128-256-512-1024-784 and 784-1024-512-256-1 with LeakyReLU 0.2.
 
     Shapes and ranges are those of ``textbook_pair``; D has dropout 0.3 after each hidden layer. 1,493,520 and
-    1,460,225 parameters. Lesson 04, exercise 4.
+    1,460,225 parameters. Lesson 04, exercise 5.
     """
     leaky = partial(nn.LeakyReLU, 0.2)
     return _image_pair(

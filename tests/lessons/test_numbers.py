@@ -20,6 +20,7 @@ from ganlib import tables
 
 LESSONS = sorted(anatomy.NOTEBOOKS.glob(anatomy.LESSONS))
 CONSTANTS = tomllib.loads((Path(__file__).parent / "constants.toml").read_text(encoding="utf-8"))
+TWINS = tomllib.loads((Path(__file__).parent / "formulas.toml").read_text(encoding="utf-8"))  # what they say is checked
 CITED = "algorithm|chapter|equation|example|exercise|figure|lemma|lesson|page|proposition|section|theorem"
 NOT_PROSE = [
     anatomy.MINUTES,
@@ -132,7 +133,8 @@ def computed(cells):
         for found in numbers(re.sub(r"(?<=\d)_(?=\d)", "", cell.source)):
             yield Number(**vars(found) | {"sign": "±", "decimals": math.inf})
         for output in cell.outputs:
-            yield from numbers(output.get("text") or output.get("data", {}).get("text/plain", ""))
+            shown = output.get("data", {}).get("text/plain", "").partition("\n")[0]  # then come the facts of the figure
+            yield from numbers(output.get("text") or shown)
 
 
 def is_found(one, here, lesson):
@@ -212,6 +214,11 @@ def constants(path):
     return CONSTANTS["course"], CONSTANTS.get(path.stem[:2], {})
 
 
+def formulas(path):
+    """The formulas of the whole course and of a lesson, each with its twin."""
+    return TWINS["course"] | TWINS.get(path.stem[:2], {}) | dict.fromkeys(TWINS["notation"])
+
+
 def texts(path):
     return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
 
@@ -219,7 +226,7 @@ def texts(path):
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_no_number_of_the_prose_is_an_orphan(path):
     of_course, of_lesson = constants(path)
-    found = list(orphans(nbformat.read(path, as_version=4), of_course | of_lesson))
+    found = list(orphans(nbformat.read(path, as_version=4), of_course | of_lesson | formulas(path)))
     assert not found, "\n".join(found)
 
 
