@@ -156,6 +156,12 @@ def test_only_closed_outputs_leave_a_copy():
     assert [cell.execution_count for cell in nb.cells[1:]] == [None, 1, 1]
 
 
+def test_each_lesson_has_a_copy(tmp_path):
+    wheel = tmp_path / "ganlib-0-py3-none-any.whl"
+    wheel.write_bytes(b"wheel")
+    assert sorted(colab.make_copies(wheel)) == [path.name for path in LESSONS]
+
+
 def test_what_changed_beside_ganlib_is_noticed():
     ours, before = f"ganlib=={colab.PROJECT['version']}", {"numpy==2.1.3", "torch==2.11.0"}
     assert colab.changes(before, before | {ours}) == []

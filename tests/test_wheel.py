@@ -8,6 +8,7 @@ import venv
 import zipfile
 from pathlib import Path
 
+import anatomy
 import colab
 import nbformat
 import pytest
@@ -55,9 +56,8 @@ def test_the_wheel_holds_every_module_and_every_table(wheel):
     assert held == {name for name in files_of_the_project() if name.startswith("ganlib/")}
 
 
-@pytest.mark.parametrize("lesson", ["02", "04"])
-def test_a_lesson_runs_from_an_empty_folder(lesson, python, tmp_path):
-    [path] = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob(anatomy.LESSONS)), ids=lambda path: path.stem)
+def test_a_lesson_runs_from_an_empty_folder(path, python, tmp_path):
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     script, empty = tmp_path / "lesson.py", tmp_path / "empty"
     script.write_text("\n\n".join([*cells, "import ganlib\nprint(ganlib.__file__)\n"]), encoding="utf-8")
