@@ -180,7 +180,7 @@ def decide(exercise: Exercise, seed: int, observed: Any) -> Verdict | NotAttempt
         return NotAttempted(f'Write {exercise.call}: {exercise.task} hint("{exercise.name}") helps.')
     if "refused" in observed:
         return Verdict(False, _one_line(str(observed["refused"])))
-    wanted = _right_facts(exercise, seed)
+    wanted = _known_facts(exercise, exercise.solution, seed)
     deciding = next((n for n, v in wanted.items() if n not in observed or not _fits(exercise, n, observed[n], v)), None)
     if deciding not in observed and "error" in observed:
         deciding = "error"
@@ -336,9 +336,10 @@ def write_the_check(
     ``candidates`` are programs of ``arguments`` with their descriptions; ``block`` is the rest of an `Exercise`, whose
     task goes on with the numbers of programs.
     """
-    broken = len(candidates) - right
+    meets = f"It meets {right} right programs and {len(candidates) - right} broken ones."
+    asked = f"Accept all right ones, and refuse at least {enough} of the broken ones."
     return Exercise(
-        **block | {"task": f"{block['task']} It meets {right} right programs and {broken} broken ones."},
+        **block | {"task": f"{block['task']} {meets} {asked}"},
         inputs=order_of(candidates),
         probe=accepts(candidates, *arguments),
         free=("said",),
@@ -364,9 +365,7 @@ def _dtype(a: np.ndarray) -> torch.dtype | None:
     return torch.get_default_dtype() if a.dtype.kind == "f" else None
 
 
-@functools.lru_cache(maxsize=64)
-def _right_facts(exercise: Exercise, seed: int) -> Plain:
-    return facts(exercise, exercise.solution, seed)
+_known_facts = functools.lru_cache(maxsize=1024)(facts)  # of the solution and the mistakes, which do not change
 
 
 def _fits(exercise: Exercise, name: str, got: Any, wanted: Any) -> bool:
@@ -375,18 +374,14 @@ def _fits(exercise: Exercise, name: str, got: Any, wanted: Any) -> bool:
 
 def _agrees(exercise: Exercise, wrong: Any, seed: int, observed: Plain, deciding: str) -> bool:
     """Whether a listed mistake gives the same facts as the answer, up to the deciding one."""
-    before = len(observed.keys() - {"error", "raised"})  # facts before an error
-    with _isolation(exercise, seed):
-        try:
-            for name, value in exercise.probe(wrong, exercise.inputs(seed)):
-                if name not in observed or not same(observed[name], value):
-                    return False
-                if name == deciding:
-                    return True
-                before -= 1
-        except Exception as error:
-            return deciding == "error" and not before and same(observed["error"], _kind(error))
-    return False
+    known = _known_facts(exercise, wrong, seed)
+    if deciding not in known:
+        return False
+    names = list(known)
+    names = names[: names.index(deciding) + 1]
+    if deciding == "error" and known.keys() != observed.keys():  # other facts before it
+        return False
+    return all(name in observed and same(observed[name], known[name]) for name in names)
 
 
 def _last_word(exercise: Exercise, seed: int, wanted: Plain, observed: Plain) -> Verdict:

@@ -15,8 +15,10 @@ from .engine import Exercise, tensors, write_the_check
 LOG_2 = math.log(2)
 SMOOTHED = (0.7, 0.8, 0.9, 0.95)  # labels that are often taken in the place of 1
 SMOOTHING = "The labels of the real samples are smoothed. V has no smoothing: log D(x), with label 1."
+LARGE = 40, 720  # logits where 1 - D rounds to 0; where exp(s) is infinite, and D is 0
 # exp(s) and sigmoid(s) leave float64 at the same logits: no fact tells them apart
-INFINITE = "At logits of 720 the result is not finite: exp(s) is too large, or sigmoid(s) is 0. Take softplus."
+INFINITE = f"At logits of {LARGE[1]} the result is not finite: exp(s) is too large, or sigmoid(s) is 0. Take softplus."
+NOT_FINITE = f"At logits of {LARGE[0]}, 1 - sigmoid(s) rounds to 0, and log 0 is -inf. Take softplus, never log 0."
 DECISIONS = "These are decisions, 0 or 1. D answers with a probability, which tells how sure it can be."
 LOST = "In one half a logarithm is lost, or has another sign or weight. KL(p || m) is p log p - p log m."
 UNEQUAL = "The grid has unequal steps, so no single dx fits. Write torch.trapezoid(y, x)."
@@ -40,7 +42,7 @@ def logits_of_both(seed: int) -> dict[str, list[tuple[Any, ...]]]:
     real, fake = rng.uniform(2, 4.5, (n, 1)), rng.uniform(0, 2, (m, 1))
     real[0], fake[0] = rng.uniform(-2, -1, 2)
     groups: dict[str, list[tuple[Any, ...]]] = {"": [(real, fake), (real[1:2], fake[1:2]), (real[:1], fake[:1])]}
-    for size in (40, 720):  # where 1 - D rounds to 0; where exp(s) is infinite, and D is 0
+    for size in LARGE:
         groups[str(size)] = [tuple(rng.uniform(size, size + 8, (2, 1)) * [[-1], [1]] for _ in "rf")]
     return groups
 
@@ -101,7 +103,7 @@ VALUE = in_double_precision(
         *((lambda r, f, a=a: value(r, f) - (1 - a) * r.mean(), SMOOTHING) for a in SMOOTHED),
         (lambda r, f: -F.binary_cross_entropy(r, torch.ones_like(r)), "These are logits, no probabilities."),
         (lambda r, f: (logsigmoid(r) + log_not(f)).mean(), "The batches differ in size. Take the mean of each first."),
-        (naive(), "At logits of 40, 1 - sigmoid(s) rounds to 0, and log 0 is -inf. Take softplus, never log 0."),
+        (naive(), NOT_FINITE),
         (halves(log_of_fraction, lambda f: log_of_fraction(-f)), INFINITE),
         (halves(lambda r: r.sigmoid().log(), lambda f: f.neg().sigmoid().log()), INFINITE),
     ],

@@ -19,8 +19,9 @@ from ganlib.gan import GAN
 
 from .engine import Exercise, Plain, tensors, write_the_check
 
+LARGE = 40, 95, 800  # logits where 1e-8 hides all, exp(-s) is infinite, and D is 0
 # exp(-s) and sigmoid(s) leave float32 at the same logits: no fact tells them apart
-INFINITE = "At a logit of -95 the loss is infinite: exp(-s) is too large, or sigmoid(s) is 0. Take softplus(-s)."
+INFINITE = f"At a logit of -{LARGE[1]} the loss is inf: exp(-s) is too large, or sigmoid(s) is 0. Take softplus(-s)."
 SMOOTHED = (0.7, 0.8, 0.9, 0.95)  # labels that are often taken in the place of 1
 
 
@@ -37,7 +38,7 @@ def logits_on_fakes(seed: int) -> dict[str, list[tuple[np.ndarray]]]:
     logits = rng.uniform(0.2, 4, (rng.integers(5, 10), 1))
     logits[::2] *= -1
     groups = {"": [(logits,), (logits[1:2],), (logits[:1],)]}
-    for size in (40, 95, 800):  # where 1e-8 hides all, exp(-s) is infinite, and D is 0
+    for size in LARGE:
         groups[str(size)] = [(rng.uniform(size - 4, size + 4, (1, 1)) * sign,) for sign in (-1, 1)]
     return groups
 
@@ -81,7 +82,7 @@ GENERATOR_LOSS = Exercise(
         "slope *": "At a logit of -{group} the gradient vanishes. No clamp, no 1e-8, no sigmoid: take softplus(-s).",
     },
     praise=lambda inputs, seen: (
-        f"Value and gradient are those of -E log D, also at a logit of {inputs['800'][0][0].item():.0f}."
+        f"Value and gradient are those of -E log D, also at a logit of {inputs[str(LARGE[-1])][0][0].item():.0f}."
     ),
     hints=(
         "Start from L_G = -E log D(G(z)), and put D = sigmoid(s) in. E is a mean over the batch.",

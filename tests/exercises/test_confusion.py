@@ -15,11 +15,6 @@ def test_the_table_is_up_to_date(found):
     assert confusion.TABLE.read_text(encoding="utf-8") == confusion.table(found), "run: python tools/confusion.py"
 
 
-def test_right_answers_pass_and_twins_get_their_sentence(found):
-    assert {name: c["right refused"] for name, c in found.items() if c["right refused"]} == {}
-    assert {name: c["twins"] - c["hit"] for name, c in found.items() if c["twins"] != c["hit"]} == {}
-
-
 def test_nineteen_of_twenty_mutants_are_refused(found):
     assert [name for name, c in found.items() if c["refused"] < 0.95 * (c["mutants"] - c["still"])] == []
 

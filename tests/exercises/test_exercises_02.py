@@ -282,3 +282,51 @@ OTHERS["02.is_value"] = [
     (lambda candidate: print(agrees(FEW, MANY)(candidate)), f"{NOTHING}. Does is_value end with return?"),
     (lambda candidate: candidate(FEW), "Your code raised TypeError"),
 ]
+
+
+# ---- hints as programs: what stands between « and » are words of the hints
+
+HINTED = {}
+HINTED["02.value"] = """
+def value(real_logits, fake_logits):
+    s, log, sigmoid = torch.linspace(-3, 3, 7), torch.log, torch.sigmoid
+    «D = sigmoid(s)»
+    assert torch.allclose(log(«sigmoid(s)»), «-softplus(-s)»)
+    assert torch.allclose(«log(1 - sigmoid(s))», «-softplus(s)»)
+    s = real_logits
+    real = «-softplus(-s)»
+    s = fake_logits
+    return real.mean() + («-softplus(s)»).mean()  # «Add the two means»
+"""
+HINTED["02.optimal_D"] = """
+def optimal_D(p, p_g, share_real):
+    real = «share_real * p»
+    fake = «(1 - share_real) * p_g»
+    return «real / (real + fake)»
+"""
+HINTED["02.js_divergence"] = """
+def js_divergence(p, q, x):
+    «m = (p + q) / 2»
+    y = «torch.xlogy(p, p) - torch.xlogy(p, m)»
+    p = q
+    y = y + «torch.xlogy(p, p) - torch.xlogy(p, m)»
+    return «torch.trapezoid(y, x)» / 2
+"""
+HINTED["02.real_mean"] = """
+def real_mean(fakes, fake_logits):
+    s, exp = fake_logits, torch.exp
+    D = torch.sigmoid(s)
+    ratio = «D / (1 - D)»
+    assert torch.allclose(ratio, «exp(s)»)
+    p, p_g = ratio, 1
+    assert torch.allclose(D, «p / (p + p_g)»)
+    weight = «p / p_g»
+    return (weight * fakes).mean()  # «mean of weight times fake»
+"""
+HINTED["02.is_value"] = """
+def is_value(candidate):  # «batches of unequal size», «logits of 60 or more»
+    real, fake = torch.randn(5, 1), torch.randn(9, 1)
+    V = lambda r, f: -softplus(-r).mean() - softplus(f).mean()
+    tries = ((real, fake), (fake, real), (60 * real.sign(), 60 * fake.sign()))
+    return all(«torch.isclose»(candidate(r, f), V(r, f)) for r, f in tries)
+"""

@@ -7,6 +7,7 @@ import math
 
 import idx_files
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -413,6 +414,10 @@ def in_float64(k):
     return gan_of(G_of(k, 9, 784).double(), D_of().double(), models.NormalLatent(k, torch.float64))
 
 
+def trained_if(gan, condition):
+    return trained(gan, torch.zeros(64, 1, 28, 28).double(), 1) if condition else gan
+
+
 D_ONCE = D_of()
 RIGHT["04.noise_size"] = {
     "the better recipe": lambda k: gan_of(*models.better_pair(k), models.NormalLatent(k), r1=0.1, average=0.998),
@@ -433,7 +438,7 @@ OTHERS["04.noise_size"] = [
     (lambda k: gan_of(*models.textbook_pair(k), models.NormalLatent), "latent must be a function that draws z"),
     (lambda k: models.textbook_pair(k), "of type tuple. Return a GAN"),
     (lambda k: print(gan_of(*models.textbook_pair(k), models.NormalLatent(k))), "Your function returns nothing"),
-    (lambda k: trained(in_float64(k), torch.zeros(64, 1, 28, 28).double(), 1), "have trained already, 1 steps each"),
+    (lambda k: trained_if(in_float64(k), k < 60), "have trained already, 1 steps each"),
     (lambda k: gan_of(G_of(k, 784), D_of(), models.NormalLatent(k, torch.float64)), "draws z of dtype torch.float64"),
     (lambda k: gan_of(G_of(k, 9, 784), D_ONCE, models.NormalLatent(k)), "Two calls share parameters"),
     (lambda k: gan_of(nn.Linear(k, 784), D_of(), models.NormalLatent(k)), "The samples have the shapes [(4, 784)"),
@@ -521,7 +526,7 @@ OTHERS["04.upgraded_pair"] = [
     (models.upgraded_pair, "is ganlib's own function"),
     (lambda: (up_G(activation=nn.LeakyReLU), up_D()), "After hidden layer 1 of G stands LeakyReLU 0.01, and it"),
     (lambda: (up_G(), up_D(at=8, layer=nn.LeakyReLU())), "After hidden layer 3 of D stands LeakyReLU 0.01"),
-    (lambda: (up_G(activation=nn.ReLU), up_D()), "After hidden layer 1 of G stands ReLU"),
+    (lambda: (up_G(activation=lambda: nn.LeakyReLU(0.25)), up_D()), "of G stands LeakyReLU 0.25"),
     (lambda: (up_G(), up_D(at=5, layer=nn.ELU())), "After hidden layer 2 of D stands something else"),
     (lambda: (up_G(), up_D(at=2, layer=nn.Identity())), "After hidden layer 1 of D stands nothing"),
     (lambda: (up_G(), up_D(rate=0.0)), "While D trains, nothing follows hidden layer 1. It must be dropout 0.3"),
@@ -604,6 +609,83 @@ OTHERS["04.is_step"] = [
     (lambda step: step(nn.Linear(3, 4), nn.Linear(4, 1)), "Your code raised TypeError"),
     (lambda step, pair: True, "it is written with (step, pair)"),
 ]
+
+
+# ---- hints as programs: what stands between « and » are words of the hints
+
+HINTED = {}
+HINTED["04.generator_loss"] = """
+def generator_loss(fake_logits):
+    s, log, sigmoid = torch.linspace(-3, 3, 7), torch.log, torch.sigmoid
+    «D = sigmoid(s)»
+    assert torch.allclose(«-log»(«sigmoid(s)»), «softplus(-s)»)
+    s = fake_logits
+    return «softplus(-s)».mean()  # «Take its mean»
+"""
+HINTED["04.discriminator_step"] = """
+def discriminator_step(G, D, opt_D, x, z):
+    fake = G(z).detach()  # «the fakes without a gradient for G»
+    loss = «softplus(-D(x)).mean() + softplus(D(fake)).mean()»
+    opt_D.«zero_grad()», loss.«backward()», opt_D.«step()»
+"""
+HINTED["04.deeper_pair"] = """
+def deeper_pair():
+    G, D = models.textbook_pair()  # «The textbook G has two hidden layers and its D has one»
+    assert len([layer for layer in (*G, *D) if isinstance(layer, «nn.Linear»)]) == 3 + 2
+    G = nn.Sequential(*G[:4], «nn.Linear(512, 512), nn.ReLU()», *G[4:])
+    return G, nn.Sequential(*D[:4], nn.Linear(«256», 256), nn.ReLU(), *D[4:])
+"""
+HINTED["04.noise_size"] = """
+def gan_with_noise(latent_dim):
+    G, D = «models.better_pair»(latent_dim)
+    opt_G, opt_D = (torch.optim.Adam(net.parameters()) for net in (G, D))
+    return GAN(G, D, opt_G, opt_D, «models.NormalLatent»(«latent_dim»))
+"""
+HINTED["04.fashion_mnist"] = """
+def train_on(images, steps):
+    G, D = models.textbook_pair()
+    opt_G, opt_D = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (G, D))
+    gan, batches = GAN(G, D, opt_G, opt_D, models.NormalLatent(128)), training.«Minibatches(images)»
+    for _ in «training.train(gan, batches, until=steps)»:
+        pass
+    «return gan»
+"""
+HINTED["04.upgraded_pair"] = """
+def upgraded_pair():
+    linear = lambda widths, *more: [layer for n, m in zip(widths, widths[1:]) for layer in (nn.Linear(n, m), *more)]
+    G = linear((128, 256, 512, 1024), «nn.LeakyReLU(0.2)»)
+    D = linear((784, 1024, 512, 256), nn.LeakyReLU(0.2), «nn.Dropout(0.3)»)
+    G = nn.Sequential(*G, nn.Linear(1024, 784), «nn.Tanh()», «nn.Unflatten(1, (1, 28, 28))»)
+    return G, nn.Sequential(«nn.Flatten()», *D, nn.Linear(256, 1))
+"""
+HINTED["04.is_step"] = """
+def is_step(step):
+    G, D = nn.Linear(2, 4), nn.Linear(4, 1)  # «a small G and D»
+    x, z = torch.rand(8, 4), torch.randn(8, 2)
+    loss = softplus(-D(x)).mean() + softplus(D(G(z))).mean()
+    wanted = [p - slope for p, slope in zip(D.parameters(), torch.autograd.grad(loss, list(D.parameters())))]
+    D.weight.grad = torch.ones(1, 4)  # «Old gradients must not count»
+    step(G, D, torch.optim.«SGD»(D.parameters(), «lr=1»), x, z)
+    return all(torch.allclose(p, w) for p, w in zip(D.parameters(), wanted)) and G.weight.grad is None
+"""
+
+
+@pytest.mark.parametrize(
+    ("relief", "noise", "paper", "sentence"),
+    [
+        (0.64, 0.0, -0.64, ""),  # the worst of the right answers
+        (0.17, 0.0, -0.64, "hardly any contrast"),
+        (0.64, 1.0, -0.64, "do not look like"),
+        (0.64, 0.0, 0.0, "The paper of the samples is at 0.0"),
+    ],
+)
+def test_the_bounds_on_trained_samples_lie_between_right_and_wrong(relief, noise, paper, sentence):
+    inputs = lesson_04.two_sets_of_patches(0)
+    wanted = inputs["images"].mean(0)
+    mean = paper + relief * (wanted + 1) + noise * (inputs["others"].mean(0) + 1)
+    said = lesson_04.looks_like_the_images(inputs, {"mean": mean, "lr": 2e-4})
+    assert sentence in said
+    assert bool(said) == bool(sentence)
 
 
 def test_the_solution_trains_on_fashion_mnist(tmp_path, monkeypatch):
