@@ -332,12 +332,12 @@ def losses(
     if fixed_points:
         _fixed_point(ax, 2 * math.log(2), "D: 2 log 2 = 1.386")
         _fixed_point(ax, math.log(2), "G: log 2 = 0.693")
-    if min(loss_D.min(), loss_G.min()) >= 0:  # G's minimax loss is negative
+    lowest, largest = min(loss_D.min(), loss_G.min()), max(loss_D.max(), loss_G.max())
+    if lowest >= 0:  # G's minimax loss is negative
         ax.set_ylim(bottom=0)
     ax.set_ylabel("loss")
-    largest = max(loss_D.max(), loss_G.max())
     if largest > 10:  # one spike of a training that fails would flatten all the rest
-        ax.set_ylim(top=10)
+        ax.set_ylim(min(0, 1.05 * lowest), 10)
         ax.set_ylabel(f"loss (the largest: {largest:,.0f})")
     _places(ax, at)
     return ax
