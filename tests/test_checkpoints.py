@@ -1,23 +1,29 @@
 """Checkpoints: a run that is saved, killed and resumed is the same run; what is damaged or does not fit is refused."""
 
 import copy
+import dataclasses
+import inspect
 import io
 import os
 import pickle
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import crash
 import numpy as np
 import pytest
 import torch
 from small_gans import flat, run, same, small, toy
 
-from ganlib import checkpoints, models
+from ganlib import checkpoints, files, models
 from ganlib import gan as gan_module
 from ganlib.checkpoints import load, save
 from ganlib.gan import GAN
+from ganlib.losses import LOSSES
+from ganlib.training import Minibatches
 
 
 @pytest.mark.parametrize(("build", "dtype"), [(small, torch.float32), (toy, torch.float64)])
@@ -38,13 +44,49 @@ def test_resumed_run_is_bit_identical(build, dtype, tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which Windows lacks")
 def test_killed_twenty_times_and_resumed_is_bit_identical(tmp_path):
     script = Path(__file__).parent / "helpers" / "killed_run.py"
-    done = subprocess.run([sys.executable, script, tmp_path, "20", "0"], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, script, tmp_path, "20", "0"], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
-    reached = [int(s) for s in done.stdout.split()]
+    reached, in_a_save = (list(map(int, line.split())) for line in done.stdout.splitlines())
     assert len(reached) == 20
-    assert reached[-1] >= 100, f"too few steps between the kills to show anything: {reached}"
+    assert reached[-1] >= 50, f"too few steps between the kills to show anything: {reached}"
+    assert sum(in_a_save) >= 3, f"too few kills while a checkpoint is written: {in_a_save}"
     killed, unbroken = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("killed", "unbroken"))
     assert same(killed, unbroken)
+
+
+def check_moments(write, folder):
+    """Stop ``write``, which is `save`, at each line and each call of the system: a whole checkpoint is there."""
+    path, before, gan = folder / "gan.pt", folder / "gan.pt.previous", gan_with()
+    save(path, gan)
+    old, gan.steps_done = path.read_bytes(), 2
+    deaths = crash.deaths(lambda: write(path, gan), write, files.write_whole)
+    for moments, litter in ((deaths, True), (crash.failures(lambda: write(path, gan), folder), False)):
+        for moment in moments:
+            assert path.exists(), f"no checkpoint after {moment}"
+            if path.read_bytes() != old:
+                load(path, gan_with())
+            if before.exists():
+                assert before.read_bytes() == old, f"the checkpoint before is another after {moment}"
+            assert litter or {*folder.iterdir()} <= {path, before}, f"litter after {moment}"
+            last = torch.load(path)["model"]["steps_done"], before.exists()
+            path.write_bytes(old)
+            for rest in {*folder.iterdir()} - {path}:
+                rest.unlink()
+        assert last == (2, True)  # when nothing fails
+
+
+@pytest.mark.slow
+def test_whatever_the_moment_of_a_crash_a_whole_checkpoint_is_there(tmp_path):
+    check_moments(save, tmp_path)
+
+
+def test_a_checkpoint_that_is_moved_away_before_the_new_one_is_there_is_noticed(tmp_path):
+    def moving(path, model):
+        os.replace(path, path.with_name("gan.pt.previous"))
+        save(path, model)
+
+    with pytest.raises(AssertionError, match="no checkpoint after"):
+        check_moments(moving, tmp_path)
 
 
 def test_a_checkpoint_cut_off_is_refused_and_the_one_before_is_there(tmp_path):
@@ -159,6 +201,7 @@ def test_the_remedies_for_states_of_other_kinds_work(tmp_path):
     [
         (lambda raw: raw[:3], "cut off after the first bytes"),
         (lambda raw: raw[:100] + bytes(3000) + raw[3100:], "damaged"),
+        (lambda raw: raw.replace(b"PK\1\2", b"PK\1\3"), "damaged"),
         (lambda raw: saved({"a": torch.zeros(999)}, **OLD)[:-999], "cut off or damaged"),
         (lambda raw: pickle.dumps(torch.nn.Linear(2, 2))[:300], "cut off or damaged"),
     ],
@@ -296,19 +339,111 @@ def test_saving_that_fails_leaves_the_checkpoint(tmp_path, monkeypatch):
     assert other.steps_done == 10
 
 
-def test_other_settings_are_refused_with_a_list(tmp_path):
-    path = tmp_path / "gan.pt"
-    save(path, *small())
-    with pytest.raises(ValueError, match="other settings") as error:
-        load(path, *small(lr=1e-4, batch_size=8, data_seed=1, d_steps=2))
-    message = str(error.value)
-    assert message.count(": saved ") == 5  # opt_G.lr, opt_D.lr, batch_size, data, d_steps
-    assert "opt_G.lr: saved 0.001, now 0.0001" in message
-    assert "d_steps: saved 1, now 2" in message
-    assert "batches.batch_size: saved 16, now 8" in message
-    assert "batches.data" in message
-    with pytest.raises(ValueError, match=r"seed: saved 0, now 5"):
-        load(path, *small(seed=5))
+# ---- what a saved run must agree with
+
+
+def gan_with(generator=None, discriminator=None, opt_G=torch.optim.Adam, opt_D=torch.optim.Adam, latent=None, **rest):
+    """A small GAN of which one argument may be another."""
+    G, D = generator or models.mlp(3, 8, 2), discriminator or models.mlp(2, 8, 1)
+    return GAN(G, D, opt_G(G.parameters()), opt_D(D.parameters()), latent or models.NormalLatent(3), **rest)
+
+
+def other_optimizers():
+    yield torch.optim.AdamW
+    for name, value in torch.optim.Adam([torch.zeros(1)]).defaults.items():
+        kinds = {bool: not value, tuple: (0.5, 0.9), float: 0.5, int: 1}
+        yield partial(torch.optim.Adam, **{name: kinds.get(type(value), False)})
+
+
+def other_networks(n_in, n_out):
+    for change in ({"activation": torch.nn.Tanh}, {"batchnorm": True}, {"dropout": 0.1}, {"dtype": torch.float64}):
+        yield models.mlp(n_in, 8, n_out, **change)
+    yield models.mlp(n_in, 9, n_out)
+
+
+#: other values than those of `gan_with` and of Minibatches(DATA) for each argument
+DATA = torch.arange(300.0).reshape(150, 2)
+ANOTHER = {
+    "generator": list(other_networks(3, 2)),
+    "discriminator": list(other_networks(2, 1)),
+    "opt_G": list(other_optimizers()),
+    "opt_D": list(other_optimizers()),
+    "latent": [models.NormalLatent(4), models.NormalLatent(3, torch.float64), models.UniformLatent(3)],
+    "loss": [name for name in LOSSES if name != "non-saturating"],
+    **{"d_steps": [2], "r1": [0.1], "r1_every": [2], "average": [0.9], "seed": [1]},
+}
+ANOTHER_STREAM = {
+    "tensors": [(DATA + 1,), (DATA.double(),), (DATA[:, :1],), (DATA[:140],), (DATA, DATA)],
+    **{"batch_size": [64], "seed": [1]},
+}
+
+
+def check_refused(path, name, model, batches=None):
+    """Whether the checkpoint is refused by a message about nothing but the settings of the argument ``name``."""
+    message = ""
+    try:
+        load(path, model, batches)
+    except ValueError as error:
+        message = str(error)
+    told = [line for line in message.splitlines() if ": saved " in line]
+    assert told, f"nobody compares {name}: record it in settings. {message}"
+    assert all(re.match(rf"  {name}(\..*)?: saved .+, now .+", line) for line in told), message
+
+
+def check_argument(argument, path, prepare=lambda gan: gan):
+    assert argument in ANOTHER, f"GAN takes {argument}: record it in GAN.settings, and give other values in ANOTHER"
+    save(path, prepare(gan_with()))
+    load(path, prepare(gan_with()))
+    for value in ANOTHER[argument]:
+        check_refused(path, argument, prepare(gan_with(**{argument: value})))
+
+
+@pytest.mark.parametrize("argument", inspect.signature(GAN).parameters)
+def test_each_argument_of_a_gan_is_a_setting(argument, tmp_path):
+    check_argument(argument, tmp_path / "gan.pt")
+
+    def forget(gan):
+        gan.settings = {name: v for name, v in gan.settings.items() if name.partition(".")[0] != argument}
+        return gan
+
+    with pytest.raises(AssertionError, match=f"nobody compares {argument}: record it in settings"):
+        check_argument(argument, tmp_path / "forgotten.pt", forget)
+
+
+@pytest.mark.parametrize("argument", inspect.signature(Minibatches).parameters)
+def test_each_argument_of_minibatches_is_a_setting(argument, tmp_path):
+    assert argument in ANOTHER_STREAM, f"Minibatches takes {argument}: record it in settings, and give other values"
+    path, gan = tmp_path / "gan.pt", gan_with()
+    save(path, gan, Minibatches(DATA))
+    load(path, gan, Minibatches(DATA))
+    for value in ANOTHER_STREAM[argument]:
+        stream = Minibatches(*value) if argument == "tensors" else Minibatches(DATA, **{argument: value})
+        check_refused(path, "batches.data" if argument == "tensors" else f"batches.{argument}", gan, stream)
+
+
+@pytest.mark.parametrize("kind", [models.NormalLatent, models.UniformLatent])
+def test_each_field_of_a_latent_is_a_setting(kind, tmp_path):
+    others, path = {"latent_dim": 4, "dtype": torch.float64, "copies": 2}, tmp_path / "gan.pt"
+    save(path, gan_with(latent=kind(3)))
+    for field in dataclasses.fields(kind):
+        check_refused(path, "latent", gan_with(latent=kind(**{"latent_dim": 3, field.name: others[field.name]})))
+
+
+def test_every_setting_is_compared_and_the_networks_alone_for_weights(tmp_path):
+    path, gan, batches = tmp_path / "gan.pt", gan_with(), Minibatches(DATA)
+    save(path, gan, batches)
+    state = torch.load(path)
+    plain = {name for name in gan.settings if not name.startswith("opt_")}
+    assert plain == inspect.signature(GAN).parameters.keys() - {"opt_G", "opt_D"} | {"device"}
+    assert gan.settings["device"] == "cpu"
+    for name in state["settings"]:
+        torch.save(state | {"settings": state["settings"] | {name: "another"}}, path)
+        check_refused(path, name, gan, batches)
+        if name in ("generator", "discriminator"):
+            with pytest.raises(ValueError, match=f"{name}: saved 'another'"):
+                load(path, gan, weights_only=True)
+        else:
+            load(path, gan, weights_only=True)
 
 
 def build(latent=None, **group):

@@ -19,6 +19,11 @@ def step(gan, *batch):
     return gan.step(stream(*batch))
 
 
+def trains(gan, *batch):
+    step(gan, *batch)
+    return gan.steps_done == 1
+
+
 class Before(After):
     """A network and something done before it."""
 
@@ -90,7 +95,22 @@ def older():
         (lambda p: {"latent": lambda n: n}, TypeError, r"latent must .* got function, which takes \(n\): NormalLatent"),
         (lambda p: {"latent": torch.randn}, TypeError, "latent must be a function that draws z"),
         (lambda p: {"latent": None}, TypeError, "latent must .* got NoneType"),
+        (
+            lambda p: dict.fromkeys(("opt_G", "opt_D"), torch.optim.Adam([*p["G"].parameters(), *p["D"].parameters()])),
+            ValueError,
+            "opt_G must hold .* holds 4 of the other player's: give each player an optimizer of its own",
+        ),
+        (
+            lambda p: {"opt_D": p["opt_G"]},
+            ValueError,
+            "opt_D must hold .* and of nobody else, .* an optimizer of its own",
+        ),
         (lambda p: {"loss": ["minimax"]}, ValueError, "loss must be one of"),
+        (lambda p: {"loss": "bce"}, ValueError, "loss must be one of minimax, non-saturating, .*, got 'bce'"),
+        (lambda p: {"d_steps": 0}, ValueError, "d_steps must be a whole number of at least 1, got 0"),
+        (lambda p: {"r1_every": 2.5}, ValueError, "r1_every must be a whole number of at least 1, got 2.5"),
+        (lambda p: {"r1": -1}, ValueError, r"r1 must be 0 \(no penalty\) or positive, got -1"),
+        (lambda p: {"average": 1.0}, ValueError, r"average must be a decay in \(0, 1\).*got 1"),
         (lambda p: {"seed": 1.5}, ValueError, "seed must be a whole number, got 1.5"),
         (lambda p: {"d_steps": "2"}, ValueError, "d_steps must be a whole number of at least 1, got '2'"),
         (lambda p: {"r1": "0.1"}, ValueError, "r1 must be 0 .* got '0.1'"),
@@ -274,7 +294,7 @@ def test_a_d_that_changes_its_input_is_named_and_the_data_stay(change, r1):
 
 
 def test_noise_that_is_added_to_a_copy_is_allowed():
-    step(gan_of(D=Before(models.textbook_pair(4)[1], lambda x: x + torch.randn_like(x)), r1=0.1))
+    assert trains(gan_of(D=Before(models.textbook_pair(4)[1], lambda x: x + torch.randn_like(x)), r1=0.1))
 
 
 def test_the_look_leaves_networks_and_global_generator():
@@ -329,12 +349,12 @@ def test_data_that_the_generator_cannot_match_are_named(end, x, words):
     ],
 )
 def test_data_that_the_generator_can_match_train(end, x):
-    step(gan_of(G=G_with(end)), x)
+    assert trains(gan_of(G=G_with(end)), x)
 
 
 def test_flat_data_have_any_range():
     D = models.mlp(2, 8, 1)
-    step(gan_of(G=After(models.mlp(4, 8, 2), torch.tanh), D=D), torch.rand(8, 2))
+    assert trains(gan_of(G=After(models.mlp(4, 8, 2), torch.tanh), D=D), torch.rand(8, 2))
 
 
 # ---- minibatches
@@ -392,7 +412,8 @@ def test_batches_must_be_an_iterator(batches):
 
 
 def test_a_list_is_a_minibatch_too():
-    gan_of().step(iter(torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images()), batch_size=8)))
+    log = gan_of().step(iter(torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images()), batch_size=8)))
+    assert log == gan_of().step(stream())
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,16 @@
 """A training run that is killed again and again: the child of test_checkpoints' SIGKILL test.
 
 ``python killed_run.py FOLDER KILLS SEED`` imports torch once, then forks one process per attempt. Each attempt resumes
-from the checkpoint, trains and saves every 50 steps, and is killed with SIGKILL after a random number of further steps,
-every other one just before a save; a last one goes on a little. The parameters then stand in FOLDER/killed.pt, those
-of an unbroken run in unbroken.pt.
+from the checkpoint, trains and saves every 10 steps, and kills itself with SIGKILL at a random line of code after a
+random number of further steps, every other one while it saves or just before; a last one goes on a little. Lines are
+counted and not seconds, so that a busy machine kills no earlier. The parameters then stand in FOLDER/killed.pt, those
+of an unbroken run in unbroken.pt; printed are the steps reached at each kill, and whether it fell into a save.
 """
 
 import os
 import random
 import signal
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -33,49 +33,58 @@ def build():
     return gan, Minibatches(images, batch_size=32)
 
 
-def run(path, until, resume=True, counter=None):
-    """Train to ``until``; each step that is done, and saved where it must be, adds a byte to the file ``counter``."""
-    parent = os.getppid()
+def run(path, until, resume=True, kill=None):
+    """Train to ``until``; die at the line ``kill[1]`` of all that runs after ``kill[0]`` further steps."""
     gan, batches = build()
     if resume and path.exists():
         load(path, gan, batches)
+    begun = gan.steps_done
     for step, _ in train(gan, batches, until=until, progress=False):
-        if resume and step % 50 == 0:
+        if resume and step % 10 == 0:
             save(path, gan, batches)
-        if counter:
-            os.write(counter, b".")
-            if os.getppid() != parent:  # nobody is left to kill this process
-                os._exit(1)
+        if kill and step - begun == kill[0]:
+            die_at_line(kill[1], path)
     return gan
+
+
+def die_at_line(left, path):
+    def at_line(frame, event, _):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            names = set()
+            while frame:
+                names.add(frame.f_code.co_name)
+                frame = frame.f_back
+            path.with_suffix(".died").write_text(str(int("save" in names)))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return at_line
+
+    sys.settrace(at_line)
 
 
 def main(folder, kills, seed):
     folder, rng = Path(folder), random.Random(seed)
     path = folder / "gan.pt"
-    reached = []
+    reached, in_a_save = [], []
     for kill in range(kills):
-        counter = os.open(folder / f"steps-{kill}", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-        steps = rng.choice((49, 99)) if kill % 2 else rng.randint(1, 149)
+        steps = rng.choice((9, 19)) if kill % 2 else rng.randint(1, 29)
+        line = rng.randrange(100_000 if kill % 2 else 6_000)  # a save is about 100,000 lines, a step 6,000
         child = os.fork()
         if child == 0:
-            run(path, 10**9, counter=counter)
-            os._exit(1)
-        # Steps are waited for, not seconds, so that a busy machine kills no earlier.
-        while os.fstat(counter).st_size < steps and os.waitpid(child, os.WNOHANG) == (0, 0):
-            time.sleep(0.001)
-        time.sleep(rng.uniform(0, 0.02))  # in the middle of a step or of a save
-        os.kill(child, signal.SIGKILL)
+            run(path, 10**9, kill=(steps, line))
         _, status = os.waitpid(child, 0)
         assert os.WTERMSIG(status) == signal.SIGKILL
-        os.close(counter)
         gan, batches = build()
         if path.exists():
             load(path, gan, batches)
         reached.append(gan.steps_done)
-    until = reached[-1] + 37
+        in_a_save.append(int(path.with_suffix(".died").read_text()))
+    until = reached[-1] + 7
     torch.save(run(path, until).state_dict(), folder / "killed.pt")
     torch.save(run(path, until, resume=False).state_dict(), folder / "unbroken.pt")
     print(*reached)
+    print(*in_a_save)
 
 
 if __name__ == "__main__":
