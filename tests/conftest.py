@@ -1,11 +1,12 @@
-import ast
-
 import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import torch
+from conditions import measured, misplaced, written
 from run_notebooks import NOTEBOOKS, claims_in, unwrapped
+
+from ganlib import tables
 
 matplotlib.use("Agg")  # no window, whatever the machine offers
 torch.set_num_threads(1)  # small tensors: threads cost more than they give, and toys promise equal digits on one
@@ -28,18 +29,8 @@ def cells(request):
 @pytest.fixture
 def parts(cells):
     """The names of the conditions of each claim in the module's LESSON, by its sentence; one without names has none."""
-    found = {}
-    for source in cells.values():
-        tree = ast.parse(source)
-        named = {
-            n.targets[0].id: n.value for n in tree.body if isinstance(n, ast.Assign) and hasattr(n.targets[0], "id")
-        }
-        for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "claim":
-                sentence, ok = call.args[:2]
-                ok = named.get(getattr(ok, "id", None), ok)
-                found[sentence.value] = [key.value for key in ok.keys] if isinstance(ok, ast.Dict) else []
-    return found
+    found = {sentence: named for source in cells.values() for sentence, named in written(source).items()}
+    return {sentence: [name for name in named if name] for sentence, named in found.items()}
 
 
 @pytest.fixture
@@ -55,12 +46,34 @@ def run(cells, tmp_path, monkeypatch, capsys):
                 source = source.replace(*change)
                 left.remove(change)
             exec(compile(source, id, "exec"), namespace)
+            until.seen |= measured(source, namespace)
+            if "mnist" in namespace:
+                until.data_set = "MNIST" if namespace["mnist"].name == "MNIST" else "stand-in"
             if id == last:
                 break
         assert left == [], "the lesson no longer holds the lines that are to be changed"
         printed = unwrapped(capsys.readouterr().out)
         return printed, [sentence for held, sentence, _ in claims_in(printed) if not held]
 
+    until.seen, until.data_set = {}, "none"  # the two sides of each comparison of each claim
     yield until
     plt.close("all")
     torch.set_default_dtype(torch.float32)  # a lesson may have changed it
+
+
+@pytest.fixture
+def misplaced_in(run, request):
+    """What is wrong with the thresholds of a claim's part, which `run` has just broken, beside the recorded runs."""
+    rows = tables.load(f"{request.module.LESSON[:2]}_claims")["rows"]
+
+    def faults(sentence, part=""):
+        recorded = [row["claims"][sentence][2] for row in rows if row["data"] in ("none", run.data_set)]
+        assert recorded, f"the table of claims has no run on {run.data_set}: make it again"
+        names = [name for name in run.seen[sentence] if part in name]
+        return [
+            f"{name}: {fault}"
+            for name in names
+            for fault in misplaced([one.get(name, "") for one in recorded], run.seen[sentence][name])
+        ]
+
+    return faults

@@ -9,9 +9,7 @@ from ganlib import tables
 
 @pytest.mark.parametrize("name", ["02_claims", "04_claims", "04_quality"])
 def test_a_table_is_loaded_by_its_name(name):
-    table = tables.load(name)
-    assert table.keys() == {"about", "versions", "code", "rows"}
-    assert table == json.loads((tables.FOLDER / f"{name}.json").read_bytes())
+    assert tables.load(name) == json.loads((tables.FOLDER / f"{name}.json").read_bytes())
 
 
 @pytest.mark.parametrize("name", ["quality", "04_quality.json", "../tables/04_quality", "", None])

@@ -1,12 +1,12 @@
 """A hash of the code that a run uses, whatever it is called, wherever it lies and however it is imported.
 
-Each definition that is reached gets a digest of its code, in which the names of other definitions are replaced by their
-digests: what is added, moved or renamed changes nothing, what works differently changes all that stands on it.
+It covers each definition that is reached, with the full names of what it uses: what is added elsewhere changes nothing.
 Comments, layout, docstrings and the words of errors do not count. What is found by a name that is computed while
 running, or registered by a decorator, is missed.
 """
 
 import ast
+import functools
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -18,26 +18,31 @@ SCRIPT = "__main__"
 
 def code_hash(script: str, *places: Path) -> str:
     """Return a hash of ``script`` and of what it reaches in ``places``: folders of packages, or single files."""
+    return code_hashes(script, *places)[0]
+
+
+def code_hashes(script: str, *places: Path) -> tuple[str, dict[str, str]]:
+    """The same, and beside it a hash of what is reached in each module by itself: it tells where a change was made."""
     program = Program(script, *places)
     strings: set[str] = set()
     # Strings say which entries of a registry are used, and these entries bring strings of their own.
     while new := set().union(*(code.strings for code in program.reached(strings).values())) - strings:
         strings |= new
     reached = program.reached(strings)
-    # After as many rounds as there are definitions each digest depends on all that it stands on, in circles too.
-    digests = dict.fromkeys(reached, "")
-    for _ in reached:
-        digests = {key: _hash(code.text, *map(digests.get, code.names)) for key, code in reached.items()}
-    return _hash(*sorted({digest for key, digest in digests.items() if key.endswith(":")}))
+    modules: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(reached):
+        modules[key.partition(":")[0]] += [key, reached[key].text]
+    hashes = {module: _hash(*texts)[:8] for module, texts in modules.items()}
+    return _hash(repr(hashes)), {module: one for module, one in hashes.items() if module != SCRIPT}
 
 
-def _hash(*texts: str | None) -> str:
+def _hash(*texts: str) -> str:
     return hashlib.sha256(repr(texts).encode()).hexdigest()[:16]
 
 
 @dataclass
 class Code:
-    """Code as text, with a hole for each definition that it names; the keys of these, and the strings in the code."""
+    """Code as text, the keys of the definitions that it names, and the strings in it."""
 
     text: str = ""
     names: list[str] = field(default_factory=list)
@@ -75,15 +80,19 @@ class Module:
                 self.definitions[one] += [place, statement]  # the place tells the names in a, b = 1, 2 apart
 
 
+_module = functools.cache(Module)  # several programs look at the same files
+
+
 class Program:
     """A script, and the modules from which it may import."""
 
     def __init__(self, script: str, *places: Path) -> None:
         self.modules = {SCRIPT: Module(SCRIPT, script)}
+        self.written: dict[str, Code] = {}  # what no string changes
         for place in places:
             for path in place.rglob("*.py") if place.is_dir() else [place]:
                 dotted = ".".join(path.relative_to(place.parent).with_suffix("").parts)
-                module = Module(dotted, path.read_text(encoding="utf-8"))
+                module = _module(dotted, path.read_text(encoding="utf-8"))
                 self.modules[module.name] = module
 
     def reached(self, strings: set[str]) -> dict[str, Code]:
@@ -97,7 +106,10 @@ class Program:
             key = todo.pop()
             if key not in reached:
                 module = self.modules[key.partition(":")[0]]
-                reached[key] = self._code(module, key.partition(":")[2], strings)
+                code = self.written.get(key) or self._code(module, key.partition(":")[2], strings)
+                reached[key] = code
+                if not key.endswith("[]"):
+                    self.written[key] = code
                 todo += reached[key].names + [f"{name}:" for name in module.runs & self.modules.keys()]
         return {key: code for key, code in reached.items() if code.text != "[]"}  # most modules have no effects
 
@@ -135,7 +147,7 @@ class Program:
         return f"{type(node).__name__}({', '.join(f'{n}={self._text(value, module, code)}' for n, value in fields)})"
 
     def _reference(self, dotted: str, looked_up: bool, code: Code) -> str:
-        """Text for a dotted name: a hole and the attributes that follow, or the full name in another package."""
+        """Text for a dotted name: the full name of what it means."""
         name = next((start for start in _starts(dotted) if start in self.modules), "")
         if not name:
             return dotted
@@ -147,7 +159,7 @@ class Program:
         if what in module.definitions or not origins:
             entry = "[]" if rest == "get" or (looked_up and not rest) else ""
             code.names.append(f"{name}:{what}{entry}" if what in module.definitions else f"{name}:*")
-            texts.append(f"@.{rest}")
+            texts.append(f"{name}:{what}.{rest}")
         return " or ".join(texts)
 
 

@@ -3,31 +3,42 @@
     python tools/make_tables.py              all tables
     python tools/make_tables.py 04           those of lesson 04
     python tools/make_tables.py --seeds 3    fewer seeds than ten, for a trial
+    python tools/make_tables.py --confirm    after a change that should move no number: run a sample of what was
+                                             recorded; when it is the same, the table is that of today's code
 
-A table is a JSON file: ``about``, ``versions``, ``code`` (a hash of what it ran) and ``rows``. Rows are written as soon
-as a run is done, so an interrupted run goes on where it stopped; rows made by other code are dropped.
+A table is a JSON file: ``about``, ``versions``, ``code`` (a hash of what it ran), ``modules`` (the same for each file
+and cell), ``minutes`` and ``rows``. Rows are written as soon as a run is done, so an interrupted run goes on where it
+stopped; rows made by other code are dropped.
 
 ``NN_claims.json`` holds every claim of lesson NN under every seed, on MNIST and on the offline stand-in: the
-measurements behind the thresholds in the lesson. ``04_quality.json`` holds the recipes of lesson 04, see quality.py.
+measurements behind the thresholds in the lesson. ``conditions`` are the parts of each claim as the lesson has them, a
+row has the two sides of each comparison. ``04_quality.json`` holds the recipes of lesson 04, see quality.py; ``first``
+is where their first steps lead.
 """
 
 import argparse
+import ast
+import datetime
 import functools
 import importlib.metadata
 import json
+import math
 import os
 import re
 import sys
 import tempfile
+import time
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import conditions
 import nbformat
 import quality
-from code_hash import code_hash
+from code_hash import code_hashes
 from run_notebooks import NOTEBOOKS, claims, execute, find, loads_mnist
 from tqdm import tqdm
 
@@ -38,17 +49,45 @@ TABLES = PACKAGE / "tables"
 EXERCISE = re.compile(r'^check\("\d\d\.', re.MULTILINE)
 PACKAGES = ("torch", "numpy")
 Work = Callable[..., list[dict[str, Any]]]
+Table = dict[str, Any]
+#: By how much values of quality.first_steps may differ, as a share, else by 0.001. On one machine none does; between
+#: AVX-512, AVX2 and SSE they did by 0.0006, those of convolutions by 0.012, those of a judge trained there by 0.063.
+TOLERANCE = {"convolutional": 0.03, "real images": 0.15}
 
 
-def lesson_hash(lesson: Path) -> str:
-    """A hash of the code of ``lesson`` and of what it uses in ganlib; its exercises take no part in a claim."""
+def code_of_lesson(lesson: Path) -> Table:
+    """Hashes of the code of ``lesson`` and of what it uses in ganlib; its exercises take no part in a claim."""
+    cells = {c.id: c.source for c in nbformat.read(lesson, as_version=4).cells if c.cell_type == "code"}
+    cells = {id: source for id, source in cells.items() if not EXERCISE.search(source)}
+    code, modules = code_hashes("\n".join(cells.values()), PACKAGE)
+    lines = {f"cell {id}": f"{zlib.crc32(ast.unparse(ast.parse(source)).encode()):08x}" for id, source in cells.items()}
+    return {"code": code, "modules": lines | modules}
+
+
+def code_of_quality() -> Table:
+    """Hashes of the code that the numbers of the quality table depend on."""
+    code, modules = code_hashes("import quality\nquality.run", PACKAGE, Path(quality.__file__))
+    return {"code": code, "modules": modules}
+
+
+def conditions_of(lesson: Path) -> dict[str, dict[str, str]]:
+    """The parts of each claim of ``lesson``, as they are written."""
     cells = [cell.source for cell in nbformat.read(lesson, as_version=4).cells if cell.cell_type == "code"]
-    return code_hash("\n".join(cell for cell in cells if not EXERCISE.search(cell)), PACKAGE)
+    return {sentence: parts for cell in cells for sentence, parts in conditions.written(cell).items()}
 
 
-def quality_hash() -> str:
-    """A hash of the code that the numbers of the quality table depend on."""
-    return code_hash("import quality\nquality.run", PACKAGE, Path(quality.__file__))
+def staleness(path: Path, table: Table, today: Table) -> str:
+    """What to do about a table that was not made by the code of ``today``, or "" when it was."""
+    if table["code"] == today["code"]:
+        return ""
+    old, new = table.get("modules", {}), today["modules"]
+    places = [name for name in old | new if old.get(name) != new.get(name)] if old else ["it does not say where"]
+    command = f".venv/bin/python tools/make_tables.py {path.name[:2]} --only {path.stem[3:]}"
+    return (
+        f"{path.name} was made by other code. What differs: {', '.join(places)}. If no number should move, "
+        f"`{command} --confirm` tries a sample. If one should, `{command}` measures all again: about "
+        f"{table.get('minutes', '?')} minutes on a machine that does nothing else."
+    )
 
 
 @contextmanager
@@ -66,58 +105,126 @@ def _data(name: str) -> Iterator[None]:
             os.environ.update(before)
 
 
-def make(path: Path, about: str, code: str, units: list[dict[str, Any]], work: Work, jobs: int) -> None:
+def versions() -> dict[str, str]:
+    """The versions of the packages that numbers depend on."""
+    return {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}
+
+
+def make(path: Path, head: Table, units: list[dict[str, Any]], work: Work, jobs: int) -> None:
     """Fill the table at ``path`` with the rows of ``work(**unit)``; units whose rows are there are skipped."""
-    versions = {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}
-    table: dict[str, Any] = {"about": about, "versions": versions, "code": code, "rows": []}
+    table = {**head, "versions": versions(), "minutes": 0.0, "rows": []}
     if path.exists():
         old = json.loads(path.read_text(encoding="utf-8"))
-        if (old["code"], old["versions"]) == (code, versions):
+        if all(old[name] == table[name] for name in ("code", "versions")):
             table["rows"] = [row for row in old["rows"] if any(unit.items() <= row.items() for unit in units)]
+            table["minutes"] = old["minutes"]
     left = [unit for unit in units if not any(unit.items() <= row.items() for row in table["rows"])]
-    running: set[Future[list[dict[str, Any]]]] = set()
+    running: set[Future[tuple[float, list[dict[str, Any]]]]] = set()
     error: BaseException | None = None
     with ProcessPoolExecutor(jobs) as pool, tqdm(desc=path.name, unit="run", total=len(left)) as bar:
         # No more units than can run: what waits in the pool's queue would still run after an interrupt.
-        while running := running | {pool.submit(work, **left.pop(0)) for _ in left[: jobs - len(running)]}:
+        while running := running | {pool.submit(_timed, work, left.pop(0)) for _ in left[: jobs - len(running)]}:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 if future.exception():
                     error, left = future.exception(), []  # the others that run are still waited for and kept
                     continue
-                table["rows"] += future.result()
+                minutes, rows = future.result()
+                table["minutes"] = round(table["minutes"] + minutes, 1)
+                table["rows"] += rows
                 table["rows"].sort(key=lambda row: [unit.items() <= row.items() for unit in units].index(True))
-                with write_whole(path) as part:
-                    text = json.dumps(table, indent=1, ensure_ascii=False) + "\n"
-                    part.write_text(text, encoding="utf-8", newline="\n")
+                _write(path, table)
                 bar.update()
     if error:
         raise error
 
 
-def claims_table(lesson: Path, seeds: int, folder: Path, jobs: int = 1) -> None:
+def _timed(work: Work, unit: dict[str, Any]) -> tuple[float, list[dict[str, Any]]]:
+    begun, rows = time.monotonic(), work(**unit)
+    return (time.monotonic() - begun) / 60, rows
+
+
+def _write(path: Path, table: Table) -> None:
+    with write_whole(path) as part:
+        part.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+
+
+def confirm(path: Path, head: Table, sample: str, differences: Callable[[Table], list[str]]) -> bool:
+    """Call the table at ``path`` that of the code of ``head`` when a sample comes out the same. Returns whether."""
+    table = json.loads(path.read_text(encoding="utf-8"))
+    if found := differences(table):
+        print(f"{path.name} is left as it is: it was measured with other results.", *found, sep="\n  ")
+        return False
+    table |= head | {"versions": versions(), "confirmed": f"{datetime.date.today()}, by {sample}"}
+    _write(path, {**table, "rows": table.pop("rows")})
+    print(f"{path.name}: confirmed by {sample}")
+    return True
+
+
+def differing(recorded: Any, again: Any, tolerance: float = 0.0, place: str = "") -> list[str]:
+    """Where two values in nested dicts and lists differ: numbers by more than ``tolerance``, as a share."""
+    if isinstance(recorded, list) and isinstance(again, list):
+        recorded, again = (dict(enumerate(one)) for one in (recorded, again))
+    if isinstance(recorded, dict) and isinstance(again, dict):
+        pairs = {key: (recorded.get(key), again.get(key)) for key in recorded | again}
+        return [d for key, pair in pairs.items() for d in differing(*pair, tolerance, f"{place} / {key}")]
+    if isinstance(recorded, float) and isinstance(again, float) and math.isclose(recorded, again, rel_tol=tolerance):
+        return []
+    return [] if recorded == again else [f"{place.removeprefix(' / ')}: recorded {recorded}, now {again}"]
+
+
+def claims_table(lesson: Path, seeds: int, folder: Path, jobs: int = 1, *, confirming: bool = False) -> bool:
     """Run ``lesson`` under seeds 0, 1, ... on each data set, and record whether each claim holds and what it saw."""
     data_sets = ("MNIST", "stand-in") if loads_mnist(nbformat.read(lesson, as_version=4)) else ("none",)
-    units = [{"data": name, "seed": seed} for name in data_sets for seed in range(seeds)]
+    units: list[dict[str, Any]] = [{"data": name, "seed": seed} for name in data_sets for seed in range(seeds)]
     about = f"every claim of {lesson.name} under GANLIB_SEED, on MNIST and on the offline stand-in"
-    work = functools.partial(_claims_of_a_run, lesson)
-    make(folder / f"{lesson.name[:2]}_claims.json", about, lesson_hash(lesson), units, work, jobs)
+    head = {"about": about, **code_of_lesson(lesson), "conditions": conditions_of(lesson)}
+    path, work = folder / f"{lesson.name[:2]}_claims.json", functools.partial(_claims_of_a_run, lesson)
+    if not confirming:
+        make(path, head, units, work, jobs)
+        return True
+
+    def differences(table: Table) -> list[str]:
+        found = differing(table.get("conditions", {}), head["conditions"])
+        for unit in [] if found else [unit for unit in units if unit["seed"] == 0]:
+            recorded = [row for row in table["rows"] if unit.items() <= row.items()]
+            found += differing(recorded, work(**unit), place=str(unit["data"]))
+        return found
+
+    return confirm(path, head, "the run of seed 0 on each data set, equal in each digit", differences)
 
 
 def _claims_of_a_run(lesson: Path, data: str, seed: int) -> list[dict[str, Any]]:
+    nb = nbformat.read(lesson, as_version=4)
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.source = conditions.watched(cell.source)
     # A folder of its own: runs at the same time would take each other's checkpoints.
     with _data(data), tempfile.TemporaryDirectory() as folder:
-        nb = execute(nbformat.read(lesson, as_version=4), Path(folder), seed=seed)
-    return [{"data": data, "seed": seed, "claims": {s: [holds, measured] for holds, s, measured in claims(nb)}}]
+        nb = execute(nb, Path(folder), seed=seed)
+    shown = [o.get("data", {}).get(conditions.MIME, {}) for cell in nb.cells for o in cell.get("outputs", [])]
+    seen = {sentence: parts for one in shown for sentence, parts in one.items()}
+    rows = {s: [held, value, {k: v for k, v in seen[s].items() if v}] for held, s, value in claims(nb)}
+    return [{"data": data, "seed": seed, "claims": rows}]
 
 
-def quality_table(folder: Path, jobs: int = 1) -> None:
+def quality_table(folder: Path, jobs: int = 1, *, confirming: bool = False) -> bool:
     """Train the recipes of lesson 04 under several seeds, and measure them on the way."""
     about = (
         "recipes of lesson 04 on MNIST: quality of 10,000 samples against CPU seconds of training on one thread; "
         "'textbook with' one change and 'better without' one; losses are means over the last 100 steps"
     )
-    make(folder / "04_quality.json", about, quality_hash(), quality.units(), quality.run, jobs)
+    path, head = folder / "04_quality.json", {"about": about, **code_of_quality(), "first": quality.first_steps()}
+    if not confirming:
+        make(path, head, quality.units(), quality.run, jobs)
+        return True
+
+    def differences(table: Table) -> list[str]:
+        old, new = table["first"], head.pop("first")  # what was recorded stays
+        return [d for n in old | new for d in differing(old.get(n), new.get(n), TOLERANCE.get(n, 1e-3), n)]
+
+    sample = f"the first {quality.FIRST} steps of each recipe and the measures of real images"
+    return confirm(path, head, sample, differences)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -127,18 +234,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", choices=("claims", "quality"), help="make this kind of table alone")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time; lessons use one thread each")
+    parser.add_argument("--confirm", action="store_true", help="try a sample of what was recorded, see above")
     options = parser.parse_args(arguments)
     from ganlib import data
 
     if data.load("mnist").name != "MNIST":
         print("Tables need MNIST itself, here it would be the stand-in: name the folder in GANLIB_DATA.")
         return 1
+    done = []
     for lesson in find(options.lesson, NOTEBOOKS):
         if options.only != "quality":
-            claims_table(lesson, options.seeds, TABLES, options.jobs)
+            done.append(claims_table(lesson, options.seeds, TABLES, options.jobs, confirming=options.confirm))
         if options.only != "claims" and lesson.name.startswith("04"):
-            quality_table(TABLES, options.jobs)
-    return 0
+            done.append(quality_table(TABLES, options.jobs, confirming=options.confirm))
+    return 0 if all(done) else 1
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ EPOCH = 469  # steps of 128 images that hold 60,000
 SAMPLES, FEW = 10_000, 3_000  # for the Fréchet distance; for precision and recall, whose cost is quadratic
 TEXTBOOK_LR = 2e-4
 EPOCHS_OF_LOSSES = (1, 10, 30, 50, 70, 100)
+FIRST = 8  # steps, with R1 on two of them: what they lead to hardly depends on the machine
 
 #: what the better recipe changes in the textbook's; the average of the weights is measured in each run
 CHANGES = {
@@ -83,11 +84,9 @@ def run(recipe: str, seed: int) -> list[dict[str, Any]]:
     """Train one recipe, and measure the raw and the averaged generator at each of its steps."""
     torch.set_num_threads(1)
     mnist = data.load("mnist")
-    the_judge = judge.load(mnist, progress=False)
-    shuffled = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(0))  # the first 5,000 are cleaner
-    real = the_judge.read(mnist.test_images[shuffled]).features
+    the_judge, real = _judged(mnist)
     gan, moments = recipe_of(recipe, seed)
-    batches = Minibatches(mnist.train_images, batch_size=64 if recipe == "convolutional" else 128, seed=seed)
+    batches = _batches(recipe, mnist, seed)
     rows, logs, seconds = [], [], 0.0
     for moment in moments:
         begun = time.process_time()
@@ -101,6 +100,33 @@ def run(recipe: str, seed: int) -> list[dict[str, Any]]:
     if (recipe, seed) == ("textbook", 0):
         rows += _losses_of_epochs(logs, gan, batches)
     return rows
+
+
+def _judged(mnist: data.Dataset) -> tuple[judge.Judge, torch.Tensor]:
+    """The judge, and its features of the test images."""
+    the_judge = judge.load(mnist, progress=False)
+    shuffled = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(0))  # the first 5,000 are cleaner
+    return the_judge, the_judge.read(mnist.test_images[shuffled]).features
+
+
+def _batches(recipe: str, mnist: data.Dataset, seed: int) -> Minibatches:
+    return Minibatches(mnist.train_images, batch_size=64 if recipe == "convolutional" else 128, seed=seed)
+
+
+def first_steps() -> dict[str, dict[str, float]]:
+    """Where the first steps of each recipe lead, and what is measured of real images: a fingerprint of this code."""
+    torch.set_num_threads(1)
+    mnist = data.load("mnist")
+    found = {}
+    for recipe in dict.fromkeys(unit["recipe"] for unit in units()):
+        gan, _ = recipe_of(recipe, 0)
+        batches = _batches(recipe, mnist, 0)
+        losses = [gan.step(batches) for _ in range(FIRST)][-1]
+        spread = {f"spread, {w}": gan.sample(1000, seed=0, averaged=w == "averaged").std() for w in ("raw", "averaged")}
+        found[recipe] = {name: float(f"{value:.6g}") for name, value in (losses | spread).items()}
+    the_judge, real = _judged(mnist)
+    found["real images"] = _rounded(measure(real, the_judge.read(mnist.train_images[:SAMPLES])))
+    return found
 
 
 def measure(real: torch.Tensor, fakes: judge.Reading) -> dict[str, float]:

@@ -8,7 +8,7 @@ FOLDER = Path(__file__).parent
 
 
 def load(name: str) -> dict[str, Any]:
-    """Return the recorded table ``name``: a dict of "about", "versions", "code" and "rows". Lesson 04.
+    """Return the recorded table ``name``: a dict of "about", "code", "rows" and more. Lesson 04.
 
     Raises ValueError for an unknown name.
     """

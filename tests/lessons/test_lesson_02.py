@@ -88,12 +88,14 @@ def test_the_lesson_as_it_is_makes_ten_true_claims(run, cells):
     ("until", "change", "part"),
     [(until, *case) for until, broken in BROKEN.items() for case in broken],
 )
-def test_a_part_of_a_claim_fails_when_its_point_is_lost(run, cells, until, change, part):
+def test_a_part_of_a_claim_fails_when_its_point_is_lost(run, cells, misplaced_in, until, change, part):
     quick = () if until in ("minmax", "signs", "bayes", "train-show") else (QUICK,)
     printed, false = run(until, change, *quick)
-    assert CLAIMS.findall(cells[until])[0] in false
+    [sentence] = CLAIMS.findall(cells[until])
+    assert sentence in false
     [not_so] = re.findall(r"  Not so: (.*)\.$", printed[printed.index("✗") :], re.MULTILINE)[-1:] or [""]
     assert part is None or part in not_so
+    assert misplaced_in(sentence, part or "") == []
 
 
 def test_each_part_of_a_claim_is_broken_once(cells, parts):
