@@ -33,11 +33,7 @@ def flops(work):
 
 def test_the_products_alone_are_those_of_one_step():
     products = sum(2 * bench.BATCH * n_in * n_out * sum(counts) for n_in, n_out, *counts in bench.PRODUCTS)
-    gan, batches, alone = (
-        bench.textbook_gan(),
-        Minibatches(images(), batch_size=bench.BATCH),
-        bench.products_alone(),
-    )
+    gan, batches, alone = (bench.textbook_gan(), Minibatches(images(), batch_size=bench.BATCH), bench.products_alone())
     gan.step(batches)  # the first one tries the networks as well
     assert products == flops(lambda: gan.step(batches)) == flops(lambda: next(alone))
 
@@ -77,7 +73,6 @@ def test_a_quick_run_writes_the_figures_and_their_table(tmp_path, capsys):
 
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert set(results) == {"machine", "images", "steps", "latency_ms", "import_seconds", "lessons"}
-    assert {"cpu", "cores", "torch", "bf16"} <= set(results["machine"])
     per_second = results["steps"]["1"]["per_second"]
     assert {"ours", "plain", "products", "better"} <= set(per_second)
     assert ("bf16" in per_second) == results["machine"]["bf16"]

@@ -1,12 +1,13 @@
 """What a GAN looks at: settings, minibatches, the answers of the networks, and the cause of an error."""
 
 import itertools
+import math
 import warnings
 
 import numpy as np
 import pytest
 import torch
-from small_gans import After, adam, gan_of, images, stream
+from small_gans import After, adam, gan_of, images, same, stream
 from torch import nn
 from torch.nn import functional as F
 
@@ -52,10 +53,6 @@ class NeedsClosure(torch.optim.SGD):
         return super().step(closure)
 
 
-def older():
-    return adam(models.textbook_pair(4)[0])
-
-
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
@@ -63,48 +60,30 @@ def older():
         (lambda p: {"D": nn.Linear}, TypeError, "discriminator must be a network, .* got the class Linear"),
         (lambda p: {"D": p["opt_G"]}, TypeError, "discriminator must be a network, .* got Adam"),
         (lambda p: {"G": nn.Identity()}, ValueError, "generator must have parameters that can learn"),
-        (
-            lambda p: {"D": p["D"].requires_grad_(False)},
-            ValueError,
-            "discriminator must have parameters that can learn",
-        ),
+        (lambda p: {"D": p["D"].requires_grad_(False)}, ValueError, "discriminator must have parameters that can"),
         (lambda p: {"G": p["G"].to("meta")}, ValueError, "generator must have parameters .* device meta"),
         (lambda p: {"opt_G": None}, TypeError, "opt_G must be a torch.optim.Optimizer, got NoneType: it needs step"),
         (lambda p: {"opt_D": torch.optim.Adam}, TypeError, "opt_D must be .* got the class Adam"),
-        (
-            lambda p: {"opt_G": torch.optim.LBFGS(p["G"].parameters())},
-            TypeError,
-            r"opt_G must move at a call of step\(\), got LBFGS, whose step needs a closure",
-        ),
-        (
-            lambda p: {"opt_D": NeedsClosure(p["D"].parameters())},
-            TypeError,
-            "opt_D must .* got NeedsClosure, whose step needs",
-        ),
-        (
-            lambda p: {"opt_G": p["opt_D"], "opt_D": p["opt_G"]},
-            ValueError,
-            "opt_G must .* optimizers are swapped, write",
-        ),
+        (lambda p: {"opt_G": torch.optim.LBFGS(p["G"].parameters())}, TypeError, r"opt_G must move at .* LBFGS, whose"),
+        (lambda p: {"opt_D": NeedsClosure(p["D"].parameters())}, TypeError, "opt_D must .* got NeedsClosure, whose"),
+        (lambda p: {"opt_G": p["opt_D"], "opt_D": p["opt_G"]}, ValueError, "opt_G must .* optimizers are swapped"),
         (lambda p: {"G": p["D"], "D": p["G"]}, ValueError, "opt_G must .*: networks or optimizers are swapped"),
-        (lambda p: {"opt_G": older()}, ValueError, "opt_G must hold .* optimizer of neither player's: build it after"),
-        (lambda p: {"opt_D": older()}, ValueError, "opt_D must hold .* optimizer of neither player's"),
+        (
+            lambda p: {"opt_G": parts()["opt_G"]},
+            ValueError,
+            "opt_G must hold .* optimizer of neither player's: build it after",
+        ),
         (lambda p: {"opt_G": adam(p["G"][0])}, ValueError, "opt_G must hold .* lacks 4 of its tensors: give it all of"),
         (lambda p: {"latent": 128}, TypeError, r"latent must be a function that draws z, latent\(n, rng\).* got int"),
         (lambda p: {"latent": models.NormalLatent}, TypeError, "latent must .* got the class NormalLatent"),
         (lambda p: {"latent": lambda n: n}, TypeError, r"latent must .* got function, which takes \(n\): NormalLatent"),
         (lambda p: {"latent": torch.randn}, TypeError, "latent must be a function that draws z"),
-        (lambda p: {"latent": None}, TypeError, "latent must .* got NoneType"),
         (
-            lambda p: dict.fromkeys(("opt_G", "opt_D"), torch.optim.Adam([*p["G"].parameters(), *p["D"].parameters()])),
+            lambda p: {"opt_G": adam(nn.ModuleList([p["G"], p["D"]]))},
             ValueError,
-            "opt_G must hold .* holds 4 of the other player's: give each player an optimizer of its own",
+            "opt_G must .* 4 of the other player's",
         ),
-        (
-            lambda p: {"opt_D": p["opt_G"]},
-            ValueError,
-            "opt_D must hold .* and of nobody else, .* an optimizer of its own",
-        ),
+        (lambda p: {"opt_D": p["opt_G"]}, ValueError, "opt_D must .* and of nobody else, .* an optimizer of its own"),
         (lambda p: {"loss": ["minimax"]}, ValueError, "loss must be one of"),
         (lambda p: {"loss": "bce"}, ValueError, "loss must be one of minimax, non-saturating, .*, got 'bce'"),
         (lambda p: {"d_steps": 0}, ValueError, "d_steps must be a whole number of at least 1, got 0"),
@@ -112,7 +91,6 @@ def older():
         (lambda p: {"r1": -1}, ValueError, r"r1 must be 0 \(no penalty\) or positive, got -1"),
         (lambda p: {"average": 1.0}, ValueError, r"average must be a decay in \(0, 1\).*got 1"),
         (lambda p: {"seed": 1.5}, ValueError, "seed must be a whole number, got 1.5"),
-        (lambda p: {"d_steps": "2"}, ValueError, "d_steps must be a whole number of at least 1, got '2'"),
         (lambda p: {"r1": "0.1"}, ValueError, "r1 must be 0 .* got '0.1'"),
         (lambda p: {"r1": float("nan")}, ValueError, "r1 must be 0 .* got nan"),
         (lambda p: {"average": "0.9"}, ValueError, "average must be a decay .* got '0.9'"),
@@ -133,16 +111,10 @@ def test_networks_swapped_with_their_optimizers_are_told_in_the_first_step():
         step(gan)
 
 
-@pytest.mark.parametrize(
-    ("latent", "words"),
-    [
-        (lambda n, rng: np.zeros((n, 4), np.float32), "got type ndarray for n = 8"),
-        (lambda n, rng: torch.zeros(4), r"got \(4,\) for n = 8"),
-    ],
-)
-def test_a_latent_that_draws_something_else_is_named(latent, words):
-    with pytest.raises(TypeError, match=rf"latent must draw a tensor z \(n, latent_dim\), {words}"):
-        step(gan_of(latent=latent))
+@pytest.mark.parametrize(("z", "words"), [(np.zeros((8, 4)), "type ndarray"), (torch.zeros(4), r"\(4,\)")])
+def test_a_latent_that_draws_something_else_is_named(z, words):
+    with pytest.raises(TypeError, match=rf"latent must draw a tensor z \(n, latent_dim\), got {words} for n = 8"):
+        step(gan_of(latent=lambda n, rng: z))
 
 
 # ---- what D returns
@@ -151,12 +123,10 @@ BOUNDED = {
     "sigmoid": (torch.sigmoid, "Sigmoid"),
     "written out": (lambda s: 1 / (1 + torch.exp(-s)), "Sigmoid"),
     "clamp": (lambda s: s.clamp(0, 1), "Sigmoid"),
-    "hardsigmoid": (F.hardsigmoid, "Sigmoid"),
     "softmax of one": (lambda s: s.softmax(1), "Sigmoid"),
     "sigmoid, then flattened": (lambda s: s.sigmoid().flatten(), "Sigmoid"),
     "tanh": (torch.tanh, "Tanh"),
 }
-ONE_SIDED = {"relu": (torch.relu, "ReLU"), "logsigmoid": (F.logsigmoid, "LogSigmoid")}
 
 
 @pytest.mark.parametrize("name", BOUNDED)
@@ -169,9 +139,8 @@ def test_a_d_whose_answers_are_bounded_is_refused_in_the_first_step(name):
     assert all(map(torch.equal, before, gan.D.parameters()))
 
 
-@pytest.mark.parametrize("name", ONE_SIDED)
-def test_a_d_whose_answers_have_one_sign_is_told_and_trains(name):
-    function, end = ONE_SIDED[name]
+@pytest.mark.parametrize(("function", "end"), [(torch.relu, "ReLU"), (F.logsigmoid, "LogSigmoid")])
+def test_a_d_whose_answers_have_one_sign_is_told_and_trains(function, end):
     gan = gan_of(D=D_with(function))
     with pytest.warns(UserWarning, match=f"got a network that seems to end in {end}"):
         step(gan)
@@ -198,32 +167,38 @@ def test_a_sigmoid_that_is_made_first_or_stands_before_flatten_is_found():
 class Gate(nn.Module):
     """A sigmoid inside, made last."""
 
-    def __init__(self, last):
+    def __init__(self, gates):
         super().__init__()
-        self.body, self.logit, self.gate = nn.Linear(784, 9), nn.Linear(9, 1), nn.Linear(9, 1 if last else 9)
-        self.last, self.act = last, nn.Sigmoid()
+        self.body, self.logit, self.gate, self.act = (
+            nn.Linear(784, 9),
+            nn.Linear(9, 1),
+            nn.Linear(9, gates),
+            nn.Sigmoid(),
+        )
 
     def forward(self, x):
         h = self.body(x.flatten(1))
-        return self.logit(h) * self.act(self.gate(h)) if self.last else self.logit(h * self.act(self.gate(h)))
+        gate = self.act(self.gate(h))
+        return self.logit(h) * gate if gate.shape[1] == 1 else self.logit(h * gate)
 
 
-def tiny(D):
+def with_weights(factor, last):
+    D = models.textbook_pair(4)[1]
     with torch.no_grad():
         for p in D.parameters():
-            p.mul_(1e-4)
-        list(D.parameters())[-1].fill_(0.5)  # all first answers lie in [0, 1]
+            p.mul_(factor)
+        D[-1].bias.fill_(last)
     return D
 
 
 ALLOWED = {
-    "gate inside": lambda: Gate(last=False),
-    "gate at the end": lambda: Gate(last=True),
+    "gate inside": lambda: Gate(9),
+    "gate at the end": lambda: Gate(1),
     "answers of shape (n,)": lambda: D_with(lambda s: s.squeeze(1)),
     "answers of shape (n, 1, 1, 1)": lambda: D_with(lambda s: s[:, :, None, None]),
     "a map of logits": lambda: nn.Sequential(nn.Conv2d(1, 4, 4, 2), nn.ReLU(), nn.Conv2d(4, 1, 4, 2)),
-    "tiny weights": lambda: tiny(models.textbook_pair(4)[1]),
-    "weights of 0": lambda: D_with(lambda s: s).requires_grad_(True),
+    "tiny weights": lambda: with_weights(1e-4, 0.5),  # all first answers lie in [0, 1]
+    "weights of 0": lambda: with_weights(0, 0),
     "tanh inside": lambda: nn.Sequential(nn.Flatten(), models.mlp(784, 9, 9, 1, activation=nn.Tanh)),
     "10 tanh": lambda: D_with(lambda s: 10 * torch.tanh(s / 10)),
     "spectral norm, one tanh": lambda: nn.Sequential(
@@ -235,11 +210,7 @@ ALLOWED = {
 
 @pytest.mark.parametrize("name", ALLOWED)
 def test_a_d_that_gives_logits_trains(name):
-    D = ALLOWED[name]()
-    if name == "weights of 0":
-        for p in D.parameters():
-            nn.init.zeros_(p)
-    gan = gan_of(D=D)
+    gan = gan_of(D=ALLOWED[name]())
     step(gan), step(gan)
     assert gan.steps_done == 2
 
@@ -259,10 +230,8 @@ def test_scores_in_0_to_1_are_a_matter_of_the_loss():
     ("function", "error", "words"),
     [
         (lambda s: torch.cat([s, -s], 1), ValueError, r"one logit for each sample, .* got \(8, 2\)"),
-        (lambda s: s.mean(), ValueError, r"one logit for each sample, .* got \(\)"),
         (lambda s: s.mean(0), ValueError, r"one logit for each sample, .* got \(1,\)"),
         (lambda s: (s, s), TypeError, "one tensor of logits, got type tuple"),
-        (lambda s: {"logits": s}, TypeError, "one tensor of logits, got type dict"),
         (lambda s: None, TypeError, "one tensor of logits, got type NoneType"),
     ],
 )
@@ -276,15 +245,7 @@ def test_samples_of_another_form_are_named():
         step(gan_of(G=After(models.textbook_pair(4)[0], lambda x: (x, x))))
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda x: x.add_(torch.randn_like(x)),
-        lambda x: x.data.mul_(0.9),
-        lambda x: x.view(len(x), -1)[:, 0].zero_(),
-        lambda x: torch.relu_(x),
-    ],
-)
+@pytest.mark.parametrize("change", [lambda x: x.add_(torch.randn_like(x)), lambda x: x.data.mul_(0.9), torch.relu_])
 @pytest.mark.parametrize("r1", [0.0, 0.1])
 def test_a_d_that_changes_its_input_is_named_and_the_data_stay(change, r1):
     x = images()
@@ -314,19 +275,16 @@ def scaled(low, high):
     return low + (high - low) * (images() + 1) / 2
 
 
-TANH, SIGMOID, LINEAR, RELU = torch.tanh, torch.sigmoid, lambda x: x, torch.relu
+TANH, SIGMOID, LINEAR = torch.tanh, torch.sigmoid, lambda x: x
 
 
 @pytest.mark.parametrize(
     ("end", "x", "words"),
     [
         (TANH, scaled(0, 1), r"images must lie in \[-1, 1\], .* no negative pixel, .*: multiply by 2 and subtract 1"),
-        (TANH, scaled(0, 1 / 255), r"images must lie in \[-1, 1\], got .* no negative pixel"),
         (TANH, scaled(0, 255), r"images must lie in \[-1, 1\], got .* to 255: divide"),
         (LINEAR, scaled(0, 255), r"images must lie in \[-1, 1\], got .* to 255: divide"),
         (SIGMOID, scaled(-1, 1), "images must lie in the range of the generator, .* never goes below 0: .*Tanh"),
-        (RELU, scaled(-1, 1), "images must lie in the range of the generator"),
-        (SIGMOID, scaled(0, 255), r"images must lie in \[-1, 1\], got .* to 255: divide"),
     ],
 )
 def test_data_that_the_generator_cannot_match_are_named(end, x, words):
@@ -338,14 +296,12 @@ def test_data_that_the_generator_cannot_match_are_named(end, x, words):
     ("end", "x"),
     [
         (SIGMOID, scaled(0, 1)),
-        (RELU, scaled(0, 1)),
         (LINEAR, scaled(0, 1)),
         (LINEAR, scaled(-0.42, 2.82)),
         (lambda x: 3 * torch.tanh(x), scaled(-3, 3)),
         (TANH, scaled(-1.0005, 1)),
         (TANH, scaled(-0.01, 1)),
         (TANH, torch.zeros(8, 1, 28, 28)),
-        (TANH, torch.ones(8, 1, 28, 28)),
     ],
 )
 def test_data_that_the_generator_can_match_train(end, x):
@@ -365,7 +321,6 @@ def test_flat_data_have_any_range():
     [
         (images(), TypeError, r"a minibatch must be a tuple of tensors, \(x,\) or \(x, labels\), got Tensor: use"),
         ({"image": images()}, TypeError, "a minibatch must be a tuple of tensors, .* got dict"),
-        ((), TypeError, "a minibatch must be a tuple of tensors, .* got tuple:"),
         ((images().numpy(),), TypeError, "a minibatch must be a tuple of tensors, .* got tuple of ndarray"),
         (((images(), 1),), TypeError, "a minibatch must be a tuple of tensors, .* got tuple of tuple"),
         ((images()[:0],), ValueError, r"a minibatch must hold at least one sample .* got x of \(0, 1, 28, 28\)"),
@@ -373,30 +328,30 @@ def test_flat_data_have_any_range():
         (
             (((images() + 1) * 127).byte()[:, 0],),
             ValueError,
-            r"images must be floats in \[-1, 1\], got torch.uint8 of shape \(8, 28, 28\).* \(x.float\(\) / 127.5 - 1\)",
+            r"must be floats .* torch.uint8 .* \(x.float\(\) / 127.5 - 1\)",
         ),
         ((images() > 0,), ValueError, r"images must be floats .* got torch.bool .* here 2 \* x.float\(\) - 1"),
         ((torch.ones(8, 2).long(),), ValueError, r"must begin with float samples .*: x.float\(\) makes them"),
         ((images().to(torch.complex64),), ValueError, "must begin with float samples"),
-        (
-            (images(), torch.arange(8)),
-            ValueError,
-            r"generator must take the conditions y of a minibatch, got z of \(8, 4\) and y of \(8,\).*leave out the",
-        ),
+        ((torch.arange(8), images()), ValueError, r"must begin with float samples .* \(8,\): images come first"),
+        ((images(), torch.arange(8)), ValueError, r"conditions y .* y of \(8,\).*leave out the"),
         ((images(), ["a"] * 8), ValueError, "generator must take the conditions y .* y of type list"),
         (
             (images().double(),),
             ValueError,
-            "x must have the dtype of the discriminator, torch.float32, and it has torch.float64",
+            "x must have the dtype of the discriminator, torch.float32, .* torch.float64",
         ),
+        ((images() * math.nan,), ValueError, "a minibatch must hold finite numbers, got NaN or inf: look at"),
+        ((images().index_fill(0, torch.tensor(3), math.inf),), ValueError, "must hold finite numbers"),
         ((images()[:, 0],), ValueError, r"got \(8, 1, 28, 28\) beside \(8, 28, 28\)"),
     ],
 )
 def test_a_minibatch_of_another_form_is_named(batch, error, words):
-    gan = gan_of()
+    gan, other = gan_of(), gan_of()
     with pytest.raises(error, match=words):
         gan.step(itertools.repeat(batch))
     assert gan.steps_done == 0
+    assert same(gan.state_dict(), other.state_dict())
 
 
 def test_float32_data_beside_float64_networks_are_named():
@@ -453,82 +408,67 @@ def conditional(**settings):
 
 
 LABELS = torch.arange(8)
+TAKES_BOTH = r"generator must take its arguments, got z of \(8, 4\) and y of \(8,\) .*look at latent_dim, at y"
+WIDTH_OF_Y = r"z must be of a shape .* one latent_dim, 2 fits; or is y of another width, 10\?"
 
 
 @pytest.mark.parametrize(
     ("nets", "latent_dim", "batch", "words"),
     [
-        (conditional, 4, (images(),), r"generator must be given what it takes, forward\(first, y\), got z of \(8, 4\)"),
-        (conditional, 4, (images(), LABELS[:5]), r"y must hold one row for each of the 8 samples, .*: 5 rows came"),
-        (conditional, 4, (images(), LABELS + 5), r"y must hold labels from 0 to 9, .*: 5 to 12 came"),
-        (conditional, 4, (images(), LABELS.float()), r"y must hold whole numbers, .*: labels.long\(\)"),
-        (conditional, 9, (images(), LABELS), r"z must be of a shape .* got z of \(8, 9\).* one latent_dim, 4 fits"),
         (
-            lambda: conditional(embed=False),
-            4,
-            (images(), torch.ones(8, 12)),
-            r"z must be of a shape .* one latent_dim, 2 fits; or is y of another width, 10\?",
-        ),
-        (
-            lambda: conditional(embed=False),
-            4,
-            (images(), LABELS),
-            r"generator must take its arguments, got z of \(8, 4\) and y of \(8,\) .*look at latent_dim, at y",
-        ),
-        (
-            lambda: (conditional()[0], models.textbook_pair(4)[1]),
-            4,
-            (images(), LABELS),
-            "discriminator must take the conditions y",
-        ),
-        (
-            lambda: (models.textbook_pair(4)[0][:2], models.textbook_pair(4)[1]),
+            conditional(),
             4,
             (images(),),
-            r"generator must make samples of the shape of the data, got \(8, 256\)",
+            r"generator must be given what it takes, forward\(first, y\), got z of \(8, 4\)",
         ),
+        (conditional(), 4, (images(), LABELS[:5]), r"y must hold one row for each of the 8 samples, .*: 5 rows came"),
+        (conditional(), 4, (images(), LABELS + 5), r"y must hold labels from 0 to 9, .*: 5 to 12 came"),
+        (conditional(), 4, (images(), LABELS.float()), r"y must hold whole numbers, .*: labels.long\(\)"),
+        (conditional(), 9, (images(), LABELS), r"z must be of a shape .* got z of \(8, 9\).* one latent_dim, 4 fits"),
+        (conditional(embed=False), 4, (images(), torch.ones(8, 12)), WIDTH_OF_Y),
+        (conditional(embed=False), 4, (images(), LABELS), TAKES_BOTH),
+        ((conditional()[0], None), 4, (images(), LABELS), "discriminator must take the conditions y"),
+        ((models.mlp(4, 256), None), 4, (images(),), r"generator must make samples of the shape .* got \(8, 256\)"),
         (
-            lambda: (nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Linear(8, 784)), models.textbook_pair(4)[1]),
-            4,
-            (images(),),
-            r"the generator's own layers must fit one another, .* Linear\(in_features=8, .* fed with \(8, 9\)",
-        ),
-        (
-            lambda: (models.textbook_pair(4)[0], nn.Sequential(nn.Flatten(), nn.Linear(784, 9), nn.Linear(8, 1))),
-            4,
-            (images(),),
-            r"the discriminator's own layers must fit one another, .* fed with \(8, 9\)",
-        ),
-        (
-            lambda: (models.textbook_pair(4)[0], nn.Sequential(nn.Flatten(), nn.Linear(1024, 1))),
-            4,
-            (images(),),
-            r"discriminator must take samples of the shape of the data, got x of \(8, 1, 28, 28\) .*mend the layers or",
-        ),
-        (
-            lambda: (models.textbook_pair(4)[0], nn.Linear(784, 1)),
-            4,
-            (images(),),
-            r"discriminator must take samples .*: begin the discriminator with nn.Flatten\(\)",
-        ),
-        (
-            lambda: (models.mlp(4, 784), models.convolutional_pair()[1]),
+            (models.mlp(4, 784), models.convolutional_pair()[1]),
             4,
             (images().flatten(1),),
-            r"x must have shape \(n, 1, height, width\) .*\.reshape\(-1, 1, 28, 28\)",
+            r"\.reshape\(-1, 1, 28, 28\)",
         ),
         (
-            lambda: (nn.ConvTranspose2d(4, 1, 28), models.textbook_pair(4)[1]),
+            (nn.ConvTranspose2d(4, 1, 28), None),
             4,
             (images(),),
-            r"z must have shape \(n, latent_dim, 1, 1\) for this generator, .*Unflatten\(1, \(latent_dim, 1, 1\)\)",
+            r"z must have shape .*Unflatten\(1, \(latent_dim, 1, 1\)",
         ),
     ],
 )
 def test_the_cause_of_an_error_is_the_one_that_is_named(nets, latent_dim, batch, words):
-    G, D = nets()
     with pytest.raises(ValueError, match=words):
-        step(gan_of(G, D, models.NormalLatent(latent_dim)), *batch)
+        step(gan_of(*nets, models.NormalLatent(latent_dim)), *batch)
+
+
+@pytest.mark.parametrize(
+    ("D", "words"),
+    [
+        (
+            [nn.Flatten(), nn.Linear(784, 9), nn.Linear(8, 1)],
+            r"discriminator's own layers must fit .* fed with \(8, 9\)",
+        ),
+        ([nn.Flatten(), nn.Linear(1024, 1)], r"must take samples .* got x of \(8, 1, 28, 28\) .*mend the layers or"),
+        ([nn.Linear(784, 1)], r"discriminator must take samples .*: begin the discriminator with nn.Flatten\(\)"),
+        ([nn.Linear(28, 8), nn.Linear(8, 1)], r"one logit .* got \(8, 1, 28, 1\) .* begin it with nn.Flatten"),
+    ],
+)
+def test_the_cause_in_the_layers_of_d_is_named(D, words):
+    with pytest.raises(ValueError, match=words):
+        step(gan_of(D=nn.Sequential(*D)))
+
+
+def test_layers_of_g_that_do_not_fit_one_another_are_named():
+    G = nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Linear(8, 784))
+    with pytest.raises(ValueError, match=r"generator's own layers must fit .* Linear\(in_features=8, .* with \(8, 9\)"):
+        step(gan_of(G))
 
 
 def test_conditions_train_and_may_be_arrays_or_lists_when_sampling():
@@ -557,60 +497,28 @@ def test_another_device_is_named():
         checkup.explain("generator", nn.Linear(4, 2, device="meta"), torch.zeros(3, 4))
 
 
-def flat_pair():
-    """G 3-8-2 and D 2-8-1, for points in the plane."""
-    return models.mlp(3, 8, 2), models.mlp(2, 8, 1, seed=1)
-
-
-def first_step(G, D, x, **settings):
-    opt_G, opt_D = (torch.optim.Adam(net.parameters()) for net in (G, D))
-    gan = GAN(G, D, opt_G, opt_D, lambda n, rng: torch.randn(n, 3, generator=rng), **settings)
-    gan.step(iter([(x,)]))
-    return gan
-
-
 def test_an_optimizer_with_a_scheduler_is_one_still():
-    G, D = flat_pair()
-    optimizers = [torch.optim.Adam(net.parameters()) for net in (G, D)]
-    for optimizer in optimizers:
+    given = parts()
+    for optimizer in (given["opt_G"], given["opt_D"]):
         torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
-    assert GAN(G, D, *optimizers, models.NormalLatent(3)).steps_done == 0
+    assert GAN(*given.values()).steps_done == 0
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
 def test_a_network_that_cuts_its_gradient_is_named(player):
-    class Cut(nn.Module):
-        def __init__(self, inner):
-            super().__init__()
-            self.inner = inner
-
-        def forward(self, x):
-            return self.inner(x).detach()
-
-    G, D = flat_pair()
-    G, D = (Cut(G), D) if player == "generator" else (G, Cut(D))
+    nets = {name: net for name, net in parts().items() if name in ("G", "D")}
+    nets[player[0].upper()] = After(nets[player[0].upper()], torch.Tensor.detach)
     with pytest.raises(ValueError, match=rf"{player} must lead the gradient .* leave out \.detach\(\)"):
-        first_step(G, D, torch.randn(8, 2))
-
-
-def test_a_forgotten_flatten_makes_no_map_of_logits():
-    D = nn.Sequential(nn.Linear(28, 8), nn.ReLU(), nn.Linear(8, 1))
-    G = nn.Sequential(nn.Linear(3, 784), nn.Tanh(), nn.Unflatten(1, (1, 28, 28)))
-    with pytest.raises(
-        ValueError, match=r"one logit for each sample, .* got \(8, 1, 28, 1\) .* begin it with nn.Flatten"
-    ):
-        first_step(G, D, torch.rand(8, 1, 28, 28) * 2 - 1)
+        step(gan_of(**nets))
 
 
 @pytest.mark.parametrize("width", [5, 10])
 def test_samples_that_are_no_square_get_the_cause_of_the_error(width):
-    G = models.mlp(3, 8, width)
     with pytest.raises(ValueError, match="discriminator must take samples of the shape of the data"):
-        first_step(G, models.mlp(2, 8, 1), torch.randn(8, width))
+        step(gan_of(models.mlp(4, 8, width), models.mlp(2, 8, 1)), torch.randn(8, width))
 
 
 @pytest.mark.parametrize("end", [nn.Identity, nn.Softplus])
 def test_maps_that_are_no_images_train(end):
-    G = nn.Sequential(nn.Linear(3, 64), end(), nn.Unflatten(1, (1, 8, 8)))
-    D = nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
-    assert first_step(G, D, 10 * torch.rand(8, 1, 8, 8)).steps_done == 1
+    G = nn.Sequential(nn.Linear(4, 64), end(), nn.Unflatten(1, (1, 8, 8)))
+    assert trains(gan_of(G, nn.Sequential(nn.Flatten(), nn.Linear(64, 1))), 10 * torch.rand(8, 1, 8, 8))

@@ -19,7 +19,7 @@ def printed(capsys, *args, **kwargs):
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("true", [True, np.True_, np.array(True), torch.tensor(True)])
+@pytest.mark.parametrize("true", [True, np.True_, torch.tensor(True)])
 def test_a_true_claim_prints_the_sentence_and_what_was_measured(capsys, true):
     assert printed(capsys, "p_g covers 8 of 8 modes", true, 8) == "✓ p_g covers 8 of 8 modes (8)\n"
 
@@ -62,23 +62,19 @@ def test_a_long_line_breaks_at_spaces_and_can_be_put_together_again(capsys):
 @pytest.mark.parametrize(
     ("measured", "text"),
     [
-        (0.123456, "0.123"),
-        (np.float32(1.38629), "1.39"),
-        (torch.tensor(-2.5), "-2.5"),
-        (12345, "12345"),
-        (np.int64(7), "7"),
-        (torch.tensor(10), "10"),
-        (0, "0"),
-        (True, "True"),
-        ("8.69 and 0.69", "8.69 and 0.69"),
+        (0.123456, " (0.123)"),
+        (np.float32(1.38629), " (1.39)"),
+        (torch.tensor(-2.5), " (-2.5)"),
+        (12345, " (12345)"),
+        (torch.tensor(10), " (10)"),
+        (0, " (0)"),
+        (True, " (True)"),
+        ("8.69 and 0.69", " (8.69 and 0.69)"),
+        (None, ""),
     ],
 )
 def test_measured_is_printed_shortly(capsys, measured, text):
-    assert printed(capsys, "a sentence", True, measured) == f"✓ a sentence ({text})\n"
-
-
-def test_nothing_measured_no_bracket(capsys):
-    assert printed(capsys, "a sentence", True) == "✓ a sentence\n"
+    assert printed(capsys, "a sentence", True, measured) == f"✓ a sentence{text}\n"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +104,7 @@ def test_the_sentence_can_be_masked(text):
         claim(text, True)
 
 
-@pytest.mark.parametrize(("measured", "expected"), [("3 (of 4)", 4), ("two\nlines", 4), (3, "4 (of 4)")])
+@pytest.mark.parametrize(("measured", "expected"), [("3 (of 4)", 4), (3, "4 (of 4)")])
 def test_the_bracket_can_be_masked(measured, expected):
     with pytest.raises(ValueError, match="stand in brackets themselves"):
         claim("a sentence", False, measured, expected=expected)
@@ -159,16 +155,11 @@ def test_strict_raises_a_false_claim_with_the_same_text(monkeypatch, capsys):
 )
 def test_signs_that_the_console_lacks_become_plain_letters(encoding, expected):
     program = (
-        "from ganlib.claims import claim\n"
-        "claim('Fr\u00e9chet at \u22121', True, 8)\n"
-        "claim('\ud310\ubcc4\uc790 is 1/2', False, why='D at \u00b1 1.')\n"
+        "from ganlib.claims import claim; claim('Fr\u00e9chet at \u22121', True, 8);"
+        "claim('\ud310\ubcc4\uc790 is 1/2', False, why='D at \u00b1 1.')"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        check=True,
-        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
-    )
+    env = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env=env)
     assert run.stderr == b""
     assert run.stdout.decode(encoding).splitlines() == expected
 
@@ -187,25 +178,17 @@ def test_signs_that_the_console_lacks_become_plain_letters(encoding, expected):
         ("67 %", 0.67, "right"),
         ("1/0", 0.67, 'write a number, such as 0.5 or "1/2"'),
         (0.5, 0.694, "1.4 times too small"),
-        (0.6, 0.64, "right"),
-        (0.4, 0.36, "near, 1.1 times too large"),
-        ("-4", -4, "right"),
         ("−4", -4, "right"),
         (1.386, -1.386, "the size is right, the sign is not"),
         (1.0, -1.386, "2.39 away"),
         (0, 0.5, "0.5 away"),
         (4, 3, "1 too many"),
         (1, 3, "2 too few"),
-        (-4, "-4", "right"),
         ("−4", "-4", "right"),
         (0, "-4", "not this time"),
-        (-1.4, -1.386, "right"),
         (-0.693, -1.386, "its size is 2.0 times too small"),
-        (np.float64(12.0), 12.3, "right"),
         (True, False, "not this time"),
-        (False, False, "right"),
         ("No.", False, "right"),
-        ("yes", True, "right"),
         (0, False, "right"),
         ("perhaps", True, "write True or False"),
         ("lower", "higher", "not this time"),

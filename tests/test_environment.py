@@ -12,16 +12,12 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from rattler import MatchSpec
-from rattler.exceptions import InvalidMatchSpecError
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ENVIRONMENT = (ROOT / "environment.yml").read_text(encoding="utf-8")
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-CONDA_NAMES = {
-    "torch": "pytorch-cpu",
-    "matplotlib": "matplotlib-base",
-}  # the variants without CUDA and without Qt
+CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}  # the variants without CUDA and without Qt
 
 
 def locked(text):
@@ -87,10 +83,8 @@ def test_conda_environment_is_in_step_with_pyproject():
     ("old", "new", "fault"),
     [
         ("numpy >=2.0,<3", "numpy >=2.1,<3", "numpy: <3,>=2.1 here"),
-        ("tqdm >=4.66,<5", "tqdm >=4.66", "tqdm: >=4.66 here"),
         ("  - pip:", "  - pandas >=2\n  - pip:", "pandas: not in pyproject.toml"),
         ("  - scipy >=1.13,<2\n", "", "scipy: missing"),
-        ("python=3.12", "python >=3.12", "python: expected one minor version"),
         ("python=3.12", "python=3.10", "python: expected one minor version"),
         ("  - pip\n", "", "pip: missing"),
         ("-e .[lab]", "-e .", "pip: expected '-e .[lab]' alone"),
@@ -99,15 +93,6 @@ def test_conda_environment_is_in_step_with_pyproject():
 def test_a_conda_environment_out_of_step_is_noticed(old, new, fault):
     assert old in ENVIRONMENT
     assert any(line.startswith(fault) for line in differences(ENVIRONMENT.replace(old, new), BASE | LAB))
-
-
-def test_a_new_dependency_that_conda_lacks_is_noticed():
-    assert differences(ENVIRONMENT, BASE | LAB | ranges(["pandas>=2"])) == ["pandas: missing"]
-
-
-def test_nonsense_in_the_conda_environment_is_refused():
-    with pytest.raises(InvalidMatchSpecError):
-        differences(ENVIRONMENT.replace("numpy >=2.0,<3", "numpy 2.0 >>"), BASE)
 
 
 def not_in_range(versions, wanted):

@@ -14,10 +14,8 @@ import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
-import matplotlib
 import nbformat
 import pytest
-import torch
 from anatomy import LESSONS, NOTEBOOKS
 from nbval.plugin import get_sanitize_patterns
 from run_notebooks import CELL_SECONDS, unwrapped
@@ -251,7 +249,6 @@ def faults_of_gitignore(text, folder):
 
 SWITCHES = {"GANLIB_STRICT", "GANLIB_SEED", "GANLIB_OFFLINE"}
 EXCUSES = {  # what a test is excused from -> where
-    "skipif: needs make": "tests/lessons/test_notebooks.py",
     "skipif: needs fork, which Windows lacks": "tests/test_checkpoints.py",
     "importorskip: browser tests need the packages of ganlib[browser]": "tests/browser/test_states.py",
     "skip: browser tests need Chromium: apt-get install chromium": "tests/browser/test_states.py",
@@ -272,9 +269,7 @@ MUST_NOT_RAISE = {  # tests of what is let through, which assert nothing
     "test_a_list_is_a_minibatch_too",
 }
 WAYS = {"skip", "skipif", "importorskip", "xfail", "filterwarnings", "simplefilter"}
-HOOKS = re.compile(
-    r"\bcollect_ignore\w*|\bdef (?:pytest_\w+)|\bpytest_plugins\b|# (?:ruff: noqa|mypy: \w+|noqa$)", re.M
-)
+HOOKS = re.compile(r"\bcollect_ignore\w*|\bdef pytest_\w+|\bpytest_plugins\b|# (?:ruff: noqa|mypy: \w+|noqa$)", re.M)
 
 
 def faults_of_conftest(text):
@@ -412,25 +407,11 @@ def test_no_other_file_overrules_pyproject():
     assert [name for name in (*names, ".mypy.ini", "GNUmakefile", "makefile") if (ROOT / name).exists()] == []
 
 
-def test_the_settings_of_conftest_are_in_force():
-    assert (torch.get_num_threads(), matplotlib.get_backend().lower()) == (1, "agg")
-    assert SWITCHES & os.environ.keys() == set()
-
-
 LOSSES = [  # (file, what stands there, what a slip makes of it, a word of the message)
     ("Makefile", "ruff format --check .", "ruff format .", "make quick lacks"),
-    ("Makefile", "\t$(RUN) -m mypy\n", "", "python -m mypy"),
     ("Makefile", "\t$(RUN) -m mypy", "\t-$(RUN) -m mypy", "would pass"),
     ("Makefile", "--cov=ganlib tests", "--cov=ganlib tests | tail -20", "would pass"),
-    ("Makefile", "--cov=ganlib tests", "--cov=ganlib --deselect tests/test_gan.py tests", "make test lacks"),
-    ("Makefile", '"not slow"', '"not slow and not data"', "make quick lacks"),
     ("Makefile", "$(NBVAL) notebooks\n", "$(NBVAL) notebooks/02*.ipynb\n", "lessons 02 04"),
-    ("Makefile", "grep -l 'data[.]load' notebooks/*", "grep -l 'data[.]load' notebooks/02*", "make test-data lacks"),
-    ("Makefile", "grep -L", "grep -l", "make test-exact lacks"),
-    ("Makefile", " GANLIB_STRICT=1", "", "make test lacks"),
-    ("Makefile", " --nbval-sanitize-with=tests/helpers/nbval_sanitize.cfg", "", "make test lacks"),
-    ("Makefile", "-m data tests", '-m "data and not slow" tests', "make test-data lacks"),
-    ("Makefile", "\t$(RUN) tools/colab.py setup\n", "", "make notebooks lacks"),
     ("Makefile", "browser notebooks tables", "browser tables", "notebooks is not in .PHONY"),
     ("Makefile", "$(VENV)/.%: pyproject.toml requirements.lock", "$(VENV)/.%: pyproject.toml", "must install again"),
     ("Makefile", '"$(TORCH)" $(TORCH_INDEX)', '"$(TORCH)"', "CPU build"),
@@ -438,45 +419,23 @@ LOSSES = [  # (file, what stands there, what a slip makes of it, a word of the m
     ("Makefile", "VENV := .venv\n", "VENV := .venv\nexport PYTHONWARNINGS := ignore\n", "every check runs"),
     ("Makefile", "quick: $(VENV)/.test", "quick: $(VENV)/.tests", "make refuses it"),
     (".ci/run", "set -euo pipefail\n", "", "a failure of"),
-    (".ci/run", "set -euo", "set -uo", "a failure of 'make test'"),
     (".ci/run", '"$work/cache-1" make test\n', '"$work/cache-1" make quick\n', "its runs are"),
     (".ci/run", '"$work/cache-1" make test-colab\n', '"$work/cache-1" make test-colab || true\n', "make test-colab"),
-    (".ci/run", "make browser\n", 'make browser || echo "skipped"\n', "make browser"),
     (".ci/run", "GANLIB_OFFLINE=1 GANLIB_CACHE", "GANLIB_CACHE", "'make test-data' runs in"),
-    (".ci/run", "unset GANLIB_STRICT GANLIB_SEED GANLIB_OFFLINE\n", "", "'make test' runs in"),
-    (".ci/run", "ONEDNN_MAX_CPU_ISA=SSE41 ", "", "'make test-exact' runs in"),
-    (".ci/run", "git diff --exit-code", "git diff", "its runs are"),
     (".ci/run", 'cd "$work/ganlib"', "cd ganlib || true", "runs in"),
     (".ci/run", "rm -rf", "ls", "it ends with status"),
     (".ci/run", "    exit 1\n", "", "a second run"),
     (".ci/run", ' ||\n        echo "Chromium', '\n        echo "Chromium', "without Chromium"),
     ("pyproject.toml", 'filterwarnings = ["error"]', 'filterwarnings = ["default"]', "filterwarnings is"),
-    ("pyproject.toml", '"--strict-config"]', '"--strict-config", "--ignore=tests/lessons"]', "addopts"),
-    (
-        "pyproject.toml",
-        'testpaths = ["tests"]',
-        'testpaths = ["tests"]\nnorecursedirs = ["browser"]',
-        "norecursedirs is",
-    ),
-    ("pyproject.toml", "fail_at_collect", "skip", "empty_parameter_set_mark is"),
+    ("pyproject.toml", "xfail_strict", 'norecursedirs = ["browser"]\nxfail_strict', "norecursedirs is"),
     ("pyproject.toml", '"B", "C4"', '"C4"', "select is"),
-    ("pyproject.toml", '"B905",', '"B905", "F841",', "ignore is"),
-    ("pyproject.toml", '["E402", "F401"]', '["E402", "F401", "F821"]', "per-file-ignores is"),
-    ("pyproject.toml", "line-length = 120", 'line-length = 120\nexclude = ["tools"]', "ruff.exclude is"),
-    ("pyproject.toml", 'files = ["ganlib"]', 'files = ["ganlib/gan.py"]', "mypy.files is"),
     ("pyproject.toml", '"ganlib.exercises.lesson_04"]', '"ganlib.exercises.lesson_04", "ganlib.gan"]', "looks away"),
-    ("pyproject.toml", "branch = true", 'branch = true\nomit = ["ganlib/show.py"]', "omit is"),
     (".gitignore", "mine/\n", "", "mine/02.ipynb must be ignored"),
     (".gitignore", "results/\n", "*.json\n", "04_claims.json must not be ignored"),
     ("tests/conftest.py", "(autouse=True)", "", "environment"),
     ("tests/conftest.py", "torch.set_num_threads(1)", "torch.set_num_threads(2)", "every test needs"),
     ("tests/helpers/nbval_sanitize.cfg", r"^(\u2713 [^(\n]+) \(.*\)$", r"^(\u2713 ).*$", "it hides"),
-    (
-        "tests/helpers/nbval_sanitize.cfg",
-        r"replace: \1 (...)",
-        "replace: \\1 (...)\n\nregex: \\d+\nreplace: N",
-        "masks",
-    ),
+    ("tests/helpers/nbval_sanitize.cfg", r"replace: \1 (...)", "replace: N", "masks"),
 ]
 
 
@@ -493,12 +452,10 @@ def test_a_loss_is_noticed(name, old, new, message, tmp_path):
     [
         ("def test_a():\n    run()", "asserts nothing"),
         ("def tset_a():\n    assert True", "nobody calls tset_a"),
-        ("@pytest.mark.slow\ndef tset_a():\n    assert True", "nobody calls tset_a"),
         ("import pytest\npytest.skip('later')", "a new excuse, 'skip: later'"),
         ("import pytest\n\n@pytest.mark.xfail(reason='hard')\ndef test_a():\n    assert 0", "'xfail: hard'"),
         ("import warnings\nwarnings.simplefilter('ignore')", "a new excuse, 'simplefilter: ignore'"),
         (f"def {'pytest'}_collection_modifyitems(items):\n    items.clear()", "can switch off"),
-        (f"{'collect'}_ignore = ['test_gan.py']", "can switch off"),
     ],
 )
 def test_a_test_that_cannot_fail_is_noticed(text, fault):

@@ -37,12 +37,10 @@ FLAT = r"give flat images their shape with .reshape\(-1, 1, 28, 28\)"
     ("bad", "words"),
     [
         (127.5 * (grey() + 1), rf"lie in \[-1, 1\], got 0 to 255: {PIXELS}"),
-        (grey(2, -1, 1.002), rf"lie in \[-1, 1\], got -1 to 1.002: {PIXELS}"),
         (grey(2, -1.002, 1), rf"lie in \[-1, 1\], got -1.002 to 1: {PIXELS}"),
         ((127.5 * (grey() + 1)).byte(), rf"be floats in \[-1, 1\], got (torch.)?uint8 from 0 to 255: {PIXELS}"),
         (grey().flatten(1), rf"have shape \(n, 1, 28, 28\) with n of at least 1, got \(2, 784\): {FLAT}"),
         (grey()[:, 0], r"have shape .* got \(2, 28, 28\)"),
-        (grey()[0], r"have shape .* got \(1, 28, 28\)"),
         (grey()[:0], r"have shape .* n of at least 1, got \(0, 1, 28, 28\)"),
         (grey().expand(-1, 3, -1, -1), r"have shape .* got \(2, 3, 28, 28\)"),
     ],
@@ -70,9 +68,7 @@ def test_another_shape_can_be_asked_for():
 @pytest.mark.parametrize("bad", [grey(2, 0), grey(2, 0, 1 / 255), grey(2, 0.3), grey(2, 0).bfloat16()])
 def test_images_without_a_negative_pixel_are_taken_for_0_to_1(bad):
     for form in (bad, bad.float().numpy()):
-        with pytest.raises(
-            ValueError, match=r"^fakes must lie in \[-1, 1\], got .* no negative pixel.*: multiply by 2 and"
-        ):
+        with pytest.raises(ValueError, match=r"^fakes must lie in .* no negative pixel.*: multiply by 2 and"):
             check_not_0_to_1(form, "fakes")
 
 

@@ -7,7 +7,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch.nn.functional import avg_pool2d
@@ -150,15 +149,11 @@ def unwritable(request, cache, monkeypatch):
     return cache
 
 
-def test_a_cache_that_cannot_be_written_does_no_harm(unwritable, capsys):
+def test_a_cache_that_cannot_be_written_does_no_harm_and_it_is_said(unwritable, capsys):
     assert same(load(small_set()), load(small_set()))
-    assert capsys.readouterr().out.count(NOW) == 2
+    told = capsys.readouterr().out
+    assert told.count(NOW) == told.count(" s, and not kept: the cache cannot be written\n") == 2
     assert not [path for path in unwritable.parent.rglob("*") if path.is_file()]
-
-
-def test_what_was_not_kept_is_not_said_to_be(unwritable, capsys):
-    load(small_set())
-    assert capsys.readouterr().out.endswith(" s, and not kept: the cache cannot be written\n")
 
 
 def test_loading_leaves_the_global_generator_alone(cache):
@@ -198,12 +193,6 @@ def test_read_is_what_the_layers_give(cache):
         torch.testing.assert_close(whole, torch.cat(parts))
 
 
-def test_variances_of_the_features_sum_to_their_number(cache):
-    dataset = small_set()
-    features = load(dataset).read(dataset.test_images).features.numpy()
-    assert np.var(features, axis=0, ddof=1).sum() == pytest.approx(64, rel=1e-4)
-
-
 def test_accuracy_counts(cache):
     one, images = load(small_set()), noise(40, 3)
     labels = one.read(images).probabilities.argmax(1)
@@ -226,15 +215,8 @@ def test_a_judge_that_is_not_trained_does_not_read():
     ("images", "words"),
     [
         (noise(3).flatten(1), r"shape \(n, 1, 28, 28\) .* got \(3, 784\): .*\.reshape\(-1, 1, 28, 28\)"),
-        (noise(3)[:, 0], r"images must have shape \(n, 1, 28, 28\) with n of at least 1, got \(3, 28, 28\)"),
-        (noise(3).expand(-1, 3, -1, -1), r"got \(3, 3, 28, 28\)"),
-        (noise(3)[:0], r"n of at least 1, got \(0, 1, 28, 28\)"),
         ((noise(3) + 1) * 127.5, r"images must lie in \[-1, 1\], got .* to 25.*: divide pixels of 0 to 255 by 127.5"),
-        (
-            (noise(3) + 1) / 2,
-            r"images must lie in \[-1, 1\], got .* to .* with no negative pixel, as images in \[0, 1\]",
-        ),
-        (noise(3) * 2, r"images must lie in \[-1, 1\], got -\d.* to \d.*"),
+        ((noise(3) + 1) / 2, r"images must lie in \[-1, 1\], .* no negative pixel, as images in \[0, 1\]"),
         (noise(3).masked_fill(noise(3) > 0.99, float("nan")), "got NaN or infinity: the model .* has diverged"),
     ],
 )
@@ -285,11 +267,8 @@ def table(dataset, the_judge):
             "divergence": metrics.divergence_from_uniform(metrics.class_shares(reading.probabilities)),
             "certain": metrics.certain_share(reading.probabilities),
         }
-        pairs = zip(
-            ("precision", "recall", "density", "coverage"),
-            (*metrics.precision_recall(*few), *metrics.density_coverage(*few)),
-        )
-        return values | dict(pairs)
+        neighbourhoods = *metrics.precision_recall(*few), *metrics.density_coverage(*few)
+        return values | dict(zip(("precision", "recall", "density", "coverage"), neighbourhoods))
 
     return {name: measure(the_judge.read(images)) for name, images in sets.items()}
 
@@ -329,7 +308,7 @@ def test_metrics_rank_what_is_known(table, metric, ascending):
     ],
 )
 def test_metrics_lie_where_they_should(table, dataset, name, metric, low, high):
-    if (name, metric, dataset.name != "MNIST") == ("real", "precision", True):
+    if (name, metric) == ("real", "precision") and dataset.name != "MNIST":
         low = 0.6  # the stand-in's test images are of other originals: half of the real ones lie elsewhere
     assert low <= table[name][metric] <= high
 

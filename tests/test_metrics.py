@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-from scipy import integrate, stats
+from scipy import stats
 from scipy.spatial.distance import cdist, jensenshannon
 from sklearn.neighbors import NearestNeighbors
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from ganlib import losses, metrics
+from ganlib import metrics
 from ganlib.targets import Mixture, Uniform, normal
 
 
@@ -151,6 +151,7 @@ def test_rounding_makes_nothing_negative_and_the_mass_that_a_grid_loses_neither(
     for p, q in ((0.999, 1.0), (0.999, 0.999), (1.001, 1.001)):
         for divergence in (metrics.kl_divergence, metrics.js_divergence, metrics.wasserstein_1):
             assert 0 <= divergence(p * normal().density(GRID), q * normal().density(GRID), GRID) < 2e-3
+    assert metrics.divergence_from_uniform([0, 0, 1, 0]) == pytest.approx(math.log(4))
     for k in range(1, 60):
         assert 0 <= metrics.divergence_from_uniform(np.full(k, 1 / k)) < 1e-12
         assert 0 <= metrics.frechet_distance(features(80, 3, k), np.flipud(features(80, 3, k)).copy()) < 1e-9
@@ -184,9 +185,8 @@ def by_torchmetrics(real, fake):
 
 
 @pytest.mark.parametrize("oracle", [by_scipy, by_torchmetrics])
-@pytest.mark.parametrize(("n", "m", "d"), [(400, 300, 6), (200, 500, 64), (70, 70, 64), (50, 50, 1)])
-def test_frechet_distance_equals_other_programs(oracle, n, m, d):
-    real, fake = features(n, d), features(m, d, seed=1, shift=0.5)
+def test_frechet_distance_equals_other_programs(oracle):
+    real, fake = features(200, 64), features(500, 64, seed=1, shift=0.5)
     assert metrics.frechet_distance(real, fake) == pytest.approx(oracle(real, fake), rel=1e-6)
 
 
@@ -205,19 +205,6 @@ def test_frechet_distance_of_two_draws_shrinks_with_their_size():
         floors.append(np.mean([metrics.frechet_distance(a, b) for a, b in draws]))
         # Two means differ by 2d/n in square, two covariances by d(d + 1)/2n in the metric of the distance.
         assert floors[-1] == pytest.approx((d * (d + 1) / 2 + 2 * d) / n, rel=0.1)
-
-
-# ---- class probabilities
-
-
-def test_class_shares_and_their_divergence_from_uniform():
-    p = torch.eye(10)[[1, 1, 1, 7]] * 0.9 + 0.01
-    assert metrics.class_shares(p).tolist() == [0, 0.75, 0, 0, 0, 0, 0, 0.25, 0, 0]
-    assert metrics.divergence_from_uniform(torch.full((10,), 0.1)) == pytest.approx(0, abs=1e-7)
-    assert metrics.divergence_from_uniform([0.0] + [1 / 9] * 9) == pytest.approx(math.log(10 / 9))
-    assert metrics.divergence_from_uniform([0, 0, 1, 0]) == pytest.approx(math.log(4))
-    shares = probabilities(1, 6)[0]
-    assert metrics.divergence_from_uniform(shares) == pytest.approx((shares * np.log(6 * shares)).sum())
 
 
 # ---- neighbourhoods
@@ -239,12 +226,8 @@ def naive(real, fake, k):
     return precision, recall, density, coverage
 
 
-def test_neighbourhood_metrics_of_a_line_counted_by_hand():
-    real = np.array([[0.0], [1.0], [2.0], [10.0]])  # radii of k = 1: 1, 1, 1, 8
-    fake = np.array([[0.5], [0.6], [20.0]])  # radii: 0.1, 0.1, 19.4; so 0 alone is not reached
-    assert metrics.precision_recall(real, fake, k=1) == pytest.approx((2 / 3, 3 / 4))
-    assert metrics.density_coverage(real, fake, k=1) == pytest.approx((4 / 3, 2 / 4))
-    assert metrics.precision_recall(real, [[-1.0]] * 2, k=1)[0] == 0  # as far as the neighbour is not nearer
+def test_as_far_as_the_neighbour_is_not_nearer():
+    assert metrics.precision_recall([[0.0], [1.0], [2.0], [10.0]], [[-1.0]] * 2, k=1)[0] == 0
 
 
 def test_neighbourhood_metrics_of_memorised_samples():
@@ -257,14 +240,11 @@ def test_neighbourhood_metrics_of_memorised_samples():
 # ---- the nearest training sample
 
 
-@pytest.mark.parametrize(("n", "shape"), [(7, (5,)), (metrics.ROWS + 30, (2,)), (40, (1, 28, 28))])
-def test_nearest_equals_a_loop_over_all(n, shape):
-    rng = np.random.default_rng(0)
-    samples, training = rng.uniform(-1, 1, (n, *shape)), rng.uniform(-1, 1, (90, *shape))
-    distances = np.array([[np.linalg.norm(a - b) for b in training] for a in samples])
+def test_nearest_equals_a_loop_over_all_however_many_there_are():
+    samples, training = features(metrics.ROWS + 30, 2), features(90, 2, seed=1)
     found, numbers = metrics.nearest(samples, training)
-    assert numbers.tolist() == distances.argmin(1).tolist()
-    assert found.tolist() == pytest.approx(distances.min(1), abs=1e-4)
+    assert numbers.tolist() == cdist(samples, training).argmin(1).tolist()
+    assert found.tolist() == pytest.approx(cdist(samples, training).min(1), abs=1e-4)
 
 
 def test_nearest_finds_copies():
@@ -275,72 +255,23 @@ def test_nearest_finds_copies():
     assert found.max() < 0.05  # float32; the nearest other image is 20 away
 
 
-def test_share_closer():
-    real = np.arange(100.0)
-    assert metrics.share_closer(np.zeros(30), real) == 1
-    assert metrics.share_closer(real + 1, real) == 0
-    assert metrics.share_closer([0.5, 40, 60, 80], real, quantile=0.5) == 0.5  # the median is 49.5
-    assert metrics.share_closer(real, real) == 0.01
-    assert metrics.share_closer(np.full(5, 3.0), np.full(9, 3.0)) == 0  # equally near is not nearer
+def test_equally_near_is_not_nearer():
+    assert metrics.share_closer(np.full(5, 3.0), np.full(9, 3.0)) == 0
+    assert metrics.share_closer(np.arange(100.0), np.arange(100.0)) == 0.01
 
 
 # ---- densities on a grid
 
 GRID = torch.linspace(-20, 28, 4801, dtype=torch.float64)
-STEP = 0.01
-JSD_OF_SHIFTS = {  # of N(0, 1) and N(shift, 1), in nats
-    0: 0.0,
-    0.5: 0.030311,
-    1: 0.111421,
-    2: 0.336831,
-    3: 0.526777,
-    4: 0.632720,
-    6: 0.689298,
-    8: 0.693054,
-}
-# Pairs of densities with what scipy knows of them: pdf and cdf.
-SMOOTH = {
-    "shift": (normal(), normal(2), stats.norm(), stats.norm(2)),
-    "width": (normal(0, 2), normal(), stats.norm(0, 2), stats.norm()),
-    "both": (normal(-1, 0.7), normal(1.5, 1.3), stats.norm(-1, 0.7), stats.norm(1.5, 1.3)),
-}
+#: of N(0, 1) and N(shift, 1), in nats, by adaptive quadrature
+JSD_OF_SHIFTS = {0: 0.0, 0.5: 0.030311, 1: 0.111421, 2: 0.336831, 3: 0.526777, 4: 0.632720, 6: 0.689298, 8: 0.693054}
+SMOOTH = {"shift": (normal(), normal(2)), "both": (normal(-1, 0.7), normal(1.5, 1.3))}  # pairs of densities
 EACH_PAIR = pytest.mark.parametrize("pair", SMOOTH)
 
 
 def on_grid(name, x=GRID):
-    p, q = SMOOTH[name][:2]
+    p, q = SMOOTH[name]
     return p.density(x), q.density(x)
-
-
-def quad(f, low=-14, high=16):
-    """An integral of adaptive order, cut into pieces so that no hill is missed."""
-    cuts = np.arange(low, high + 1, 2)
-    return math.fsum(integrate.quad(f, a, b, epsabs=1e-13, epsrel=1e-12)[0] for a, b in zip(cuts, cuts[1:]))
-
-
-def kl_by_quad(p, q):
-    return quad(lambda x: p.pdf(x) * (p.logpdf(x) - q.logpdf(x)))
-
-
-def js_by_quad(p, q):
-    def mean_log(x):
-        return np.logaddexp(p.logpdf(x), q.logpdf(x)) - math.log(2)
-
-    return quad(lambda x: p.pdf(x) * (p.logpdf(x) - mean_log(x)) + q.pdf(x) * (q.logpdf(x) - mean_log(x))) / 2
-
-
-def value_by_quad(logit, p, p_g):
-    """V(D, G) as it is written, with log D(x) = -log(1 + exp(-logit))."""
-    return quad(lambda x: -p.pdf(x) * np.logaddexp(0, -logit(x)) - p_g.pdf(x) * np.logaddexp(0, logit(x)))
-
-
-@EACH_PAIR
-def test_divergences_equal_adaptive_quadrature(pair):
-    p, q = SMOOTH[pair][2:]
-    assert metrics.kl_divergence(*on_grid(pair), GRID) == pytest.approx(kl_by_quad(p, q), abs=1e-8)
-    assert metrics.js_divergence(*on_grid(pair), GRID) == pytest.approx(js_by_quad(p, q), abs=1e-8)
-    moved = quad(lambda x: abs(p.cdf(x) - q.cdf(x)))  # in one dimension this is W1 (Vallender 1974)
-    assert metrics.wasserstein_1(*on_grid(pair), GRID) == pytest.approx(moved, abs=1e-4)
 
 
 @pytest.mark.parametrize("shift", JSD_OF_SHIFTS)
@@ -370,8 +301,7 @@ def test_the_smallest_floats_do_not_disturb():
     p, q = normal(-3).density(x), normal(3).density(x)
     assert p.min() == 0
     assert 0 < p[p > 0].min() < 1e-320
-    expected = js_by_quad(stats.norm(-3), stats.norm(3))
-    assert metrics.js_divergence(p, q, x) == pytest.approx(expected, abs=1e-9)
+    assert metrics.js_divergence(p, q, x) == pytest.approx(JSD_OF_SHIFTS[6], abs=1e-6)
 
 
 @EACH_PAIR
@@ -418,25 +348,6 @@ def test_kind_of_the_densities_does_not_matter(kind):
 
 # ---- the value function
 
-LOGITS = {
-    "mild": lambda x: 0.3 * x,
-    "wrong way": lambda x: 2 * (x - 1),
-    "steep": lambda x: -40 * (x - 0.3),
-    "wavy": lambda x: 3 * np.sin(5 * x),
-}
-
-
-@EACH_PAIR
-@pytest.mark.parametrize("name", LOGITS)
-def test_the_value_is_that_of_adaptive_quadrature_and_below_the_best(pair, name):
-    p, p_g = on_grid(pair)
-    ours, theirs = SMOOTH[pair][:2]
-    logits = LOGITS[name](GRID.numpy())
-    best = ours.log_density(GRID) - theirs.log_density(GRID)
-    value = metrics.value_function(logits, p, p_g, GRID)
-    assert value == pytest.approx(value_by_quad(LOGITS[name], *SMOOTH[pair][2:]), abs=1e-8)
-    assert value < metrics.value_function(best, p, p_g, GRID) - 0.01
-
 
 @pytest.mark.parametrize("shift", JSD_OF_SHIFTS)
 def test_the_best_discriminator_reaches_the_divergence(shift):
@@ -445,7 +356,6 @@ def test_the_best_discriminator_reaches_the_divergence(shift):
     best = ours.log_density(GRID) - theirs.log_density(GRID)
     top = metrics.value_function(best, p, p_g, GRID)
     assert top == pytest.approx(-math.log(4) + 2 * JSD_OF_SHIFTS[shift], abs=3e-6)  # of numbers with six digits
-    assert top == pytest.approx(-math.log(4) + 2 * js_by_quad(stats.norm(), stats.norm(shift)), abs=1e-8)
     for other in (best - 0.3, 1.2 * best - 0.01, best + torch.sin(GRID)):
         assert metrics.value_function(other, p, p_g, GRID) < top
 
@@ -455,20 +365,9 @@ def test_extreme_logits_give_finite_values():
     for sign in (1, -1):
         assert metrics.value_function(sign * torch.full_like(GRID, 1e4), p, p_g, GRID) == pytest.approx(-1e4)
     right_and_wrong = [metrics.value_function(sign * 1e4 * (1 - GRID), p, p_g, GRID) for sign in (1, -1)]
-    overlap = quad(lambda x: stats.norm.pdf(x) * max(0, x - 1), 1, 15)  # as large on the other side
+    overlap = stats.norm.pdf(1) - stats.norm.sf(1)  # the mean of max(0, x - 1), as large on the other side
     expected = [-2e4 * overlap, -2e4 * (overlap + 1)]
     assert right_and_wrong == pytest.approx(expected, rel=1e-4)
-
-
-@EACH_PAIR
-def test_the_value_is_what_the_loss_of_samples_estimates(pair):
-    p, p_g = SMOOTH[pair][:2]
-    n, rng = 100_000, torch.Generator().manual_seed(0)
-    real, fake = 0.8 - 0.6 * p.sample(n, rng), 0.8 - 0.6 * p_g.sample(n, rng)
-    terms = [torch.nn.functional.softplus(-real), torch.nn.functional.softplus(fake)]
-    error = math.sqrt(sum(term.var().item() for term in terms) / n)
-    value = metrics.value_function(0.8 - 0.6 * GRID, *on_grid(pair), GRID)
-    assert abs(value + losses.minimax_D(real, fake).item()) < 3 * error < 0.02
 
 
 def test_logits_in_a_narrow_range_are_no_probabilities():
@@ -527,12 +426,7 @@ BAD[9, 2] = np.inf
 @pytest.mark.parametrize(
     ("metric", "arguments", "words"),
     [
-        (
-            metrics.frechet_distance,
-            (GOOD, features(8, 8)[:, :3][:3]),
-            "fake must hold more samples than features, got 3 samples of 3 features: their covariance",
-        ),
-        (metrics.frechet_distance, (features(64, 64), GOOD), "both sets must have .* got 64 and 3: use one judge"),
+        (metrics.frechet_distance, (GOOD, GOOD[:3]), "fake must hold more .* got 3 samples of 3 features: their cov"),
         (metrics.frechet_distance, (features(64, 64), features(99, 64)), "real must hold more .*; take 10,000 samples"),
         *(
             (metric, pair, words)
@@ -548,7 +442,7 @@ BAD[9, 2] = np.inf
         *(
             (metric, (GOOD, GOOD[:m], k), f"k must lie between 1 and .* got {k} for 50 real and {m} fake samples: take")
             for metric in (metrics.precision_recall, metrics.density_coverage)
-            for m, k in [(50, 0), (50, -1), (50, 50), (3, 3)]
+            for m, k in [(50, 0), (50, 50), (3, 3)]
         ),
         *(
             (metric, (p,), words)
@@ -561,11 +455,7 @@ BAD[9, 2] = np.inf
                 (BAD, "probabilities must be finite, got NaN or inf in 2 of 50 rows"),
             ]
         ),
-        (
-            metrics.divergence_from_uniform,
-            ([-0.1, 1.1],),
-            "shares must be numbers >= 0 .* a smallest of -0.1",
-        ),
+        (metrics.divergence_from_uniform, ([-0.1, 1.1],), "shares must be numbers >= 0 .* a smallest of -0.1"),
         (metrics.divergence_from_uniform, ([30, 70],), "sums of 100 to 100: .* counts a division by their sum"),
         (metrics.divergence_from_uniform, ([math.nan, 1.0],), "must be finite"),
         (
@@ -579,7 +469,7 @@ BAD[9, 2] = np.inf
         (
             metrics.nearest,
             (torch.zeros(3, 1, 28, 28), torch.zeros(5, 1, 14, 14)),
-            "both sets must have equally many features, got 784 and 196",
+            "equally many features, got 784 and 196",
         ),
         (metrics.nearest, (BAD, GOOD), "samples must be finite"),
         (metrics.nearest, (GOOD, BAD), "training must be finite"),
@@ -595,7 +485,6 @@ P, Q = normal().density(LINE), normal(1).density(LINE)
 COUNTS, _ = np.histogram(np.random.default_rng(0).normal(size=1000), bins=161, range=(-8, 8))
 HOLE = P.clone()
 HOLE[90] = torch.nan
-SHORT = torch.linspace(-8, 8, 33)
 ON_GRIDS = {
     "kl": (metrics.kl_divergence, "q"),
     "js": (metrics.js_divergence, "q"),
@@ -608,18 +497,11 @@ ON_GRIDS = {
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (
-            normal(6, 2).density(LINE),
-            "must integrate to 1 over x, got 0.8.*: does the grid hold all of it, from -8 to 8",
-        ),
+        (normal(6, 2).density(LINE), "must integrate to 1 over x, got 0.8.*: does the grid hold all .* from -8 to 8"),
         (COUNTS, "must integrate to 1 over x, got 100: .* A histogram needs density=True"),
-        (P / P.sum(), "must integrate to 1 over x, got 0.1:"),  # probabilities of cells
         (1.003 * P, "must integrate to 1 over x, got 1.003"),
         (0 * P, "must integrate to 1 over x, got 0: "),
-        (
-            normal().density(SHORT),
-            r"must have one value for each of the 161 places of x, got shape \(33,\): compute all",
-        ),
+        (P[:33], r"must have one value for each of the 161 places of x, got shape \(33,\): compute all"),
         (P[:, None], r"must have one value for each of the 161 places of x, got shape \(161, 1\)"),
         (P.log(), "must be a density >= 0, got -32.9: is it a log density"),
         (P - 1e-3, "must be a density >= 0, got -0.001"),
@@ -638,20 +520,11 @@ def test_what_is_no_density_is_refused_with_a_sentence(name, bad, words):
 @pytest.mark.parametrize("name", ON_GRIDS)
 @pytest.mark.parametrize(
     "bad",
-    [
-        LINE.flip(0),
-        0 * LINE,
-        torch.cat([LINE[:80], LINE[79:-1]]),  # a place twice
-        torch.cat([LINE[:-1], torch.tensor([math.inf])]),
-        torch.cat([torch.tensor([math.nan]), LINE[1:]]),
-        LINE[:, None],
-        LINE[:1],
-        3.0,
-    ],
+    [LINE.flip(0), 0 * LINE, LINE.masked_fill(LINE == 8, math.inf), LINE + math.nan, LINE[:, None], LINE[:1], 3.0],
 )
 def test_what_is_no_grid_is_refused_with_a_sentence(name, bad):
     with pytest.raises(
-        ValueError, match=r"x must be a grid \(n,\) of finite rising numbers, got shape .*: write torch.lin"
+        ValueError, match=r"x must be a grid \(n,\) of finite rising numbers, got shape .*: write torch"
     ):
         ON_GRIDS[name][0](P, Q, bad)
 
@@ -659,15 +532,8 @@ def test_what_is_no_grid_is_refused_with_a_sentence(name, bad):
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (
-            (P.log() - Q.log()).sigmoid(),
-            "logits must not be probabilities, got numbers from 0.00.* to 1 that look like D",
-        ),
-        (
-            torch.full_like(LINE, 0.5),
-            r"got numbers from 0.5 to 0.5 that look .*: pass .* before its sigmoid, or torch.logit",
-        ),
-        ((LINE > 0).double(), "logits must not be probabilities, got numbers from 0 to 1"),
+        ((P.log() - Q.log()).sigmoid(), "must not be probabilities, got numbers from 0.00.* to 1 that look like D"),
+        (torch.full_like(LINE, 0.5), r"from 0.5 to 0.5 that look .*: pass .* before its sigmoid, or torch.logit"),
         (LINE[1:], r"logits must have one value for each of the 161 places of x, got shape \(160,\)"),
         (LINE / 0, "logits must be finite, got NaN or inf at x = -8"),
     ],

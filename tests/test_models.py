@@ -118,10 +118,6 @@ def test_parameters_are_counted_as_the_textbook_and_the_docstrings_do():
         assert models.count_parameters(G) == parameters_G - (128 * 256 + 256)
 
 
-def layers(net):
-    return [m.__class__.__name__ for m in net]
-
-
 @EACH_PAIR
 def test_latent_dim_and_dtype_are_free(name):
     G, D = PAIRS[name](7, dtype=torch.float64)
@@ -171,7 +167,7 @@ def test_mlp_refuses_widths(widths):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_copy_k_has_the_weights_of_seed_plus_k(dtype):
     net = models.mlp(2, 5, 3, activation=nn.Tanh, copies=4, seed=7, dtype=dtype)
-    assert layers(net) == ["ParallelLinear", "Tanh", "ParallelLinear"]
+    assert [type(m).__name__ for m in net] == ["ParallelLinear", "Tanh", "ParallelLinear"]
     x = torch.randn(6, 4, 2, dtype=dtype)
     y = net(x)
     assert y.shape == (6, 4, 3)

@@ -72,23 +72,16 @@ def test_a_page_has_no_fault():
 def test_the_page_of_nbconvert_has_many():
     from nbconvert import HTMLExporter
 
-    found = faults(HTMLExporter().from_notebook_node(lesson())[0])
-    assert "title Notebook" in found
-    assert "no words for picture 1" in found
-    assert any(fault.startswith("asks for https://cdnjs.cloudflare.com/ajax/libs/require.js") for fault in found)
-    assert f"a script of {WIDGET}" in found
-    assert "import of a script" in found
-    assert folds(HTMLExporter().from_notebook_node(lesson())[0]) == []
-
-
-def test_a_picture_without_words_is_a_fault():
-    nb = lesson()
-    nb.cells[3].outputs[0].metadata = {}
-    assert faults(page(nb)) == ["no words for picture 1"]
-
-
-def test_an_open_fold_is_a_fault():
-    assert faults(page(lesson()).replace('<details class="lesson-fold">', "<details open>", 1)) == ["an open fold"]
+    found = faults(HTMLExporter().from_notebook_node(lesson())[0].replace("</body>", "<details open>", 1))
+    wanted = [
+        "no words for picture 1",
+        "title Notebook",
+        "asks for",
+        f"a script of {WIDGET}",
+        "import of",
+        "an open fold",
+    ]
+    assert [start for start in wanted if not any(fault.startswith(start) for fault in found)] == []
 
 
 def test_folded_cells_and_answers_are_closed_folds():
@@ -101,18 +94,10 @@ def test_folded_cells_and_answers_are_closed_folds():
     assert answer.img["alt"].startswith("Real")
 
 
-def test_visible_code_is_in_no_fold():
-    assert not any("visible" in inside or "draw" in inside for _, inside in folds(page(lesson())))
-
-
 def test_each_picture_appears_once_with_its_words_and_width():
+    real, wave = ('Real "a" <b> lies on top.', "321"), ("One wave & a grey one.", None)
     pictures = BeautifulSoup(page(lesson()), "html.parser")("img")
-    assert [img["alt"] for img in pictures] == [
-        'Real "a" <b> lies on top.',
-        "One wave & a grey one.",
-        'Real "a" <b> lies on top.',
-    ]
-    assert [img.get("width") for img in pictures] == ["321", None, "321"]
+    assert [(img["alt"], img.get("width")) for img in pictures] == [real, wave, real]
 
 
 def test_code_is_coloured_and_formulas_stay_as_written():

@@ -99,15 +99,7 @@ def test_pieces_of_a_text_are_joined_and_stay_in_their_place():
         return nbformat.v4.new_output("stream", text=text, name=name)
 
     picture = nbformat.v4.new_output("display_data", {"text/plain": "a picture"})
-    outputs = [
-        stream("a"),
-        stream("b\n"),
-        stream("c", "stderr"),
-        stream("d"),
-        picture,
-        stream("e"),
-        stream("f"),
-    ]
+    outputs = [stream("a"), stream("b\n"), stream("c", "stderr"), stream("d"), picture, stream("e"), stream("f")]
     code = nbformat.v4.new_code_cell("f()", execution_count=1, outputs=outputs)
     nb = normalise(nbformat.v4.new_notebook(cells=[code]))
     assert [output.get("text", "-") for output in nb.cells[0].outputs] == ["ab\n", "c", "d", "-", "ef"]

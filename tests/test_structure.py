@@ -96,45 +96,18 @@ F = "\ndef f(): pass"
         ("models", "from ganlib.losses import minimax" + F, "models imports losses"),
         ("models", "from .losses import minimax" + F, "models imports losses"),
         ("models", "from . import losses" + F, "models imports losses"),
-        ("models", "from ganlib import losses, data" + F, "models imports data"),
         ("models", "def f():\n    from ganlib import losses", "models imports losses"),
         ("models", "import ganlib" + F, "models imports ganlib"),
-        ("images", "from .files import cache_folder" + F, "images imports files"),
-        ("gan", "from ganlib.models import generator" + F, "gan imports models"),
         ("gan", "from ganlib.training import train" + F, "gan imports training"),
-        ("training", "from ganlib.gan import GAN" + F, "training imports gan"),
-        ("ganlib", "from ganlib import gan", "ganlib imports gan"),
-        ("show", "from .playgrounds.lesson_02 import value_playground" + F, "show imports playgrounds.lesson_02"),
-        ("playgrounds", "from .lesson_02 import value_playground", "playgrounds imports playgrounds.lesson_02"),
         ("playgrounds.lesson_04", "from ..data import load" + F, "playgrounds.lesson_04 imports data"),
         ("playgrounds.lesson_04", "from . import lesson_02" + F, "playgrounds.lesson_04 imports playgrounds.lesson_02"),
-        ("exercises", "from . import lesson_04", "exercises imports exercises.lesson_04"),
-        ("exercises.engine", "from .lesson_04 import EXERCISES" + F, "exercises.engine imports exercises.lesson_04"),
-        ("exercises.lesson_04", "from ..show import show" + F, "exercises.lesson_04 imports show"),
         ("data", "def f():\n    from matplotlib import pyplot", "data imports matplotlib"),
-        ("exercises.engine", "def f():\n    import matplotlib", "exercises.engine imports matplotlib"),
         ("losses", '"""Nothing."""\nx = 1', "losses defines nothing"),
         ("utils", F, "utils is on no storey: name it in FIRST, SECOND or THIRD of test_structure.py and in the README"),
     ],
 )
 def test_a_wrong_arrow_is_noticed(name, source, fault):
     assert fault in faults(name, source, name in ("ganlib", "playgrounds", "exercises"))
-
-
-@pytest.mark.parametrize(
-    ("name", "source"),
-    [
-        ("gan", "from ganlib.losses import r1" + F),
-        ("gan", "from ganlib import losses, images" + F),
-        ("judge", "from .data import Dataset\nfrom .training import Minibatches" + F),
-        ("show", "from ganlib import plots, gan\nimport matplotlib" + F),
-        ("playgrounds.lesson_02", "from .. import metrics\nfrom ..show import View\nimport matplotlib" + F),
-        ("exercises", "from .engine import check"),
-        ("exercises.lesson_04", "from .engine import Exercise\nfrom ..gan import GAN\nfrom .. import models" + F),
-    ],
-)
-def test_a_right_arrow_is_accepted(name, source):
-    assert faults(name, source, name in ("playgrounds", "exercises")) == []
 
 
 README, CONTRIBUTING = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
@@ -172,10 +145,7 @@ def test_the_pictures_of_the_package_are_true():
     ("old", "new", "fault"),
     [
         ("data  judge  show", "data  show", "README.md draws ['judge']"),
-        ("metrics  plots  claims", "metrics  claims", "['plots'] on"),
-        ("   files  tables/", "   files  tables/  utils", "['utils']"),
         ("judge uses data", "judge uses show", "what judge imports"),
-        ("gan uses losses and checkup", "gan uses losses", "what gan imports"),
         ("gan -> losses, checkup", "gan -> losses, models", "draws gan -> models"),
         ("data <- judge", "judge <- data", "draws data -> judge"),
         ("training, checkpoints -> files", "training -> files", "does not draw ['checkpoints']"),

@@ -123,11 +123,6 @@ def test_an_epoch_shows_every_row_once_and_labels_stay_with_their_images():
     assert all(torch.equal(b[0].flatten() * 10, b[1].float()) for epoch in epochs for b in epoch)
 
 
-def test_minibatches_never_end_and_are_always_full():
-    batches = Minibatches(torch.arange(10), batch_size=4)
-    assert [len(next(batches)[0]) for _ in range(9)] == [4] * 9
-
-
 def test_minibatches_resume_anywhere():
     x = torch.arange(100)
     for steps in (0, 1, 6, 7, 20):
@@ -160,11 +155,8 @@ def test_minibatches_refuse():
     ("wrong", "got"),
     [
         (16.0, r"got 16.0: int\(16.0\) is one$"),
-        (np.float64(16), r"got .*: int\(16.0\) is one$"),
         (16.5, "got 16.5$"),
         (math.inf, "got inf$"),
-        (math.nan, "got nan$"),
-        (True, "got True$"),
         (np.True_, "got np.True_$"),
         (torch.tensor(True), r"got tensor\(True\)$"),
         ("16", "got '16'$"),
@@ -222,10 +214,7 @@ def test_what_is_no_tensor_gets_a_remedy_of_its_own(kind):
         (lambda: torch.eye(200).to_sparse(), r"tensors must be dense, got sparse_coo: \.to_dense\(\)"),
         (lambda: torch.eye(200).to_sparse_csr(), r"tensors must be dense, got sparse_csr: \.to_dense\(\)"),
         (lambda: torch.nested.nested_tensor([IMAGES[0], IMAGES[0]]), "got a nested one: torch.stack"),
-        (
-            lambda: torch.tensor(3.0),
-            r"tensors must have rows, .*single number 3.0: t\[None\] is a row, .*batch_size=128",
-        ),
+        (lambda: torch.tensor(3.0), r"must have rows, .*single number 3.0: t\[None\] is a row, .*batch_size=128"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*(prototype|beta state|stable yet)")
@@ -247,10 +236,8 @@ def test_a_finished_model_says_so(capsys):
     gan, batches = small()
     run(gan, batches, 3)
     assert run(gan, batches, 3) == []
-    assert (
-        capsys.readouterr().out
-        == "already at step 3: for more, set a larger until; to start over, build the model anew\n"
-    )
+    said = "already at step 3: for more, set a larger until; to start over, build the model anew\n"
+    assert capsys.readouterr().out == said
 
 
 def test_leaving_the_loop_and_coming_back_is_the_same_run():
@@ -298,9 +285,7 @@ def test_progress_bar_shows_steps_and_losses(capfd):
     gan, batches = small()
     list(train(gan, batches, until=60))
     shown = capfd.readouterr().err
-    assert "60/60" in shown
-    assert "loss_D=" in shown
-    assert "loss_G=" in shown
+    assert all(word in shown for word in ("60/60", "loss_D=", "loss_G="))
 
 
 @pytest.mark.slow
@@ -351,22 +336,15 @@ class Interrupted(Diverging):
         return {"loss_D": torch.tensor(1.0)}
 
 
-def test_an_interrupt_waits_for_the_end_of_the_step():
-    model = Interrupted()
-    for attempt in (1, 2):
-        with pytest.raises(KeyboardInterrupt):
-            run(model, iter([]), 10)
-        assert (model.steps_done, model.halves) == (attempt, 2 * attempt)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_the_record_of_the_step_that_was_waited_for_is_kept():
+def test_an_interrupt_waits_for_the_end_of_the_step_and_its_record_is_kept():
     model, seen = Interrupted(), []
-    for _ in range(3):
+    for attempt in (1, 2, 3):
         with pytest.raises(KeyboardInterrupt):
             for step, _ in train(model, iter([]), until=10, progress=False):
                 seen.append(step)
+        assert (model.steps_done, model.halves) == (attempt, 2 * attempt)
     assert seen == [1, 2, 3]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.slow

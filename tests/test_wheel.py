@@ -13,17 +13,9 @@ import colab
 import nbformat
 import pytest
 from run_notebooks import NOTEBOOKS
+from test_structure import ROOT, tracked
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def files_of_the_project():
-    """The files that git tracks, or would track after the next `git add .`, from the root of the project."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout.split("\0")
-    return sorted({name for name in names if name and (ROOT / name).is_file()})
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +45,8 @@ def python(wheel, tmp_path_factory):
 def test_the_wheel_holds_every_module_and_every_table(wheel):
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert held == {name for name in files_of_the_project() if name.startswith("ganlib/")}
+    names = {path.relative_to(ROOT).as_posix() for path in tracked()}
+    assert held == {name for name in names if name.startswith("ganlib/")}
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob(anatomy.LESSONS)), ids=lambda path: path.stem)
@@ -62,13 +55,8 @@ def test_a_lesson_runs_from_an_empty_folder(path, python, tmp_path):
     script, empty = tmp_path / "lesson.py", tmp_path / "empty"
     script.write_text("\n\n".join([*cells, "import ganlib\nprint(ganlib.__file__)\n"]), encoding="utf-8")
     empty.mkdir()
-    run = subprocess.run(
-        [python, "-I", "-X", "utf8", script],
-        cwd=empty,
-        env={**os.environ, "MPLBACKEND": "Agg", "GANLIB_STRICT": "1"},
-        capture_output=True,
-        encoding="utf-8",
-    )
+    command, env = [python, "-I", "-X", "utf8", script], os.environ | {"MPLBACKEND": "Agg", "GANLIB_STRICT": "1"}
+    run = subprocess.run(command, cwd=empty, env=env, capture_output=True, encoding="utf-8")
     assert run.returncode == 0, run.stdout + run.stderr[-3000:]
     assert Path(run.stdout.splitlines()[-1]).is_relative_to(python.parent.parent)
     assert sum(line.startswith("✓ ") for line in run.stdout.splitlines()) >= 6

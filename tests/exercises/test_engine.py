@@ -3,7 +3,6 @@
 import functools
 import io
 import json
-import os
 import random
 import re
 import subprocess
@@ -116,13 +115,9 @@ def test_two_seeds_must_agree(lucky):
     [
         (lambda x: "text", "The function returned an object of type str. Return a tensor."),
         (lambda x: [*(2 * x), "6"], "The function returned an object of type list. Return a tensor."),
-        (lambda x: "6.0", "The function returned an object of type str. Return a tensor."),
-        (lambda x: x[None] * np.nan, "The result has shape (1, 3), and it must be (3,)."),
         (lambda x: x.sum(), "The result has shape (), and it must be (3,)."),
         (lambda x: 2 * x + torch.tensor([0, 0.5, 0]), "Number 2 is 3.04, not 2.54."),
         (lambda x: 2 * x / torch.tensor([1, 1, 0]), "Number 3 is inf."),
-        (lambda x: x.log() * torch.nan, "Number 1 is nan."),
-        (from_40(lambda x: x[:2]), "The result has shape (2,), and it must be (3,)."),
         (from_40(lambda x: x), "At 40, number 3 is 49.13, not 98.26."),
         (from_40(lambda x: x / 0), "At 40 it is inf."),
         (from_40(lambda x: None), "Your function returns nothing. Does twice end with return?"),
@@ -146,10 +141,8 @@ def test_a_sentence_that_no_one_wrote_is_the_last_resort():
     ("otherwise", "sentence"),
     [
         ({"value 40": "A", "value *": "B", "value": "C", "not finite": "D", "not finite *": "E"}, "E"),
-        ({"value 40": "A", "value *": "B", "value": "C", "not finite": "D"}, "D"),
         ({"value 40": "A", "value *": "B", "value": "C"}, "A"),
         ({"value *": "B", "value": "C"}, "B"),
-        ({"value": "C"}, "C"),
         ({"slope": "F", "value 4": "G"}, UNREADABLE),
     ],
 )
@@ -209,15 +202,12 @@ FAILS = rf"Your code raised TypeError \('int' .*\), in line {LINE}: return x / t
         (lambda x: NoForward()(x), r"Your code raised NotImplementedError \(Module \[NoForward\].*\), in line \d+: .*"),
         (NoForward(), r"Your code raised NotImplementedError \(Module \[NoForward\] is missing.*\)"),
         (lambda x: sys.exit(), r"Your code raised SystemExit, in line \d+: .*sys.exit.*"),
-        (lambda x: fails("a\nb" * 500), r"Your code raised TypeError .*"),
         (lambda x: int("a" * 999), r"Your code raised ValueError \(invalid literal .*\.\.\.\), in line \d+: .*"),
         (torch.add, r"Your code raised TypeError \(add\(\) .*\)"),
         ([].append, r"The function returned an object of type NoneType.*|Your function returns nothing.*"),
         (lambda: 1, r"The check calls your function with \(x\), but it is written with \(\)\."),
-        (lambda a, b: 1, r"The check calls your function with \(x\), but it is written with \(a, b\)\."),
         (nn.Bilinear(3, 3, 3), r"The check calls .* with \(x\), but it is written with \(input1, input2\)\."),
         (3, r"The answer must be a function, got int\. Pass its name alone, without brackets\."),
-        (torch.zeros(3), r"The answer must be a function, got Tensor\. .*"),
         (nn.Identity, r"Identity is a class\. Pass an instance of it: Identity\(\)"),
         (metrics.js_divergence, r"js_divergence is ganlib's own function\. Write yours, and then compare the two\."),
     ],
@@ -240,14 +230,10 @@ def test_an_error_of_another_kind_or_at_another_place_is_not_named_by_it():
 
 
 def test_errors_with_long_words_are_compared_whatever_their_numbers():
-    def too_wide(width):
-        def answer(x):
-            raise ValueError(f"{width} columns " + "and more " * 40)
+    def too_wide(x, width=1000):
+        raise ValueError(f"{width} columns " + "and more " * 40)
 
-        return answer
-
-    exercise = replace(DOUBLE, mistakes=[(too_wide(9), "It is too wide.")])
-    assert message(too_wide(1000), exercise) == "It is too wide."
+    assert message(too_wide, replace(DOUBLE, mistakes=[(lambda x: too_wide(x, 9), "Too wide.")])) == "Too wide."
 
 
 def test_the_stop_button_still_stops():
@@ -320,16 +306,11 @@ def test_facts_may_be_judged_in_another_process(answer):
 
 
 def test_the_decision_never_meets_the_answer():
-    calls = []
-
-    def answer(x):
-        calls.append(x)
-        return 2 * x
-
-    observed = observe(DOUBLE, answer, 0)
-    met = len(calls)
+    met = []
+    observed = observe(DOUBLE, lambda x: met.append(x) or 2 * x, 0)
+    assert len(met) == 2
     assert decide(DOUBLE, 0, observed).ok
-    assert len(calls) == met == 2
+    assert len(met) == 2
 
 
 def test_inputs_changed_in_place_do_not_reach_the_decision():
@@ -365,13 +346,11 @@ FORGED = [
     *({**RIGHT, "shape": forged} for forged in (V, 3, "{at}", "(3,), (3,)", "3")),
     {**RIGHT, "more": object()},
     {**RIGHT, "more": 3},
-    {**RIGHT, 3: 4},
     {**RIGHT, "untouched": True},
     {**RIGHT, "refused": "It broke."},
     {**RIGHT, "error": 3},
     {**RIGHT, "error": V, "raised": V},
     {"error": "", "raised": "a\n  b " * 500},
-    {"error": V},
     type("Mapping", (dict,), {})(RIGHT),
 ]
 
@@ -392,14 +371,6 @@ def test_forged_observations_are_never_right(observed):
 def dots(x): ...
 
 
-def only_pass(x):
-    pass
-
-
-def docstring(x):
-    """Return 2 x."""
-
-
 def empty_return(x):
     """Return 2 x."""
     return
@@ -418,21 +389,16 @@ class Unwritten(nn.Module):
     def forward(self, x): ...
 
 
-STUBS = [None, ..., dots, only_pass, docstring, empty_return, keeps_nothing, raises, Unwritten()]
+STUBS = [None, ..., dots, empty_return, keeps_nothing, raises, Unwritten(), lambda *_: (None, None)]
 
 
-@pytest.mark.parametrize("stub", [*STUBS, lambda x: ..., lambda x: None, lambda *_: (None, None)])
+@pytest.mark.parametrize("stub", STUBS)
 def test_a_stub_is_not_attempted(stub):
     assert run(DOUBLE, stub) == NotAttempted('Write twice(x): twice the numbers x (3,). hint("00.double") helps.')
     assert not run(DOUBLE, stub).ok
 
 
 def forgets(x):
-    y = 2 * x
-    y  # noqa: B018
-
-
-def forgets_x(x):
     x  # noqa: B018
 
 
@@ -441,15 +407,14 @@ class Forgets(nn.Module):
         self.y = 2 * x
 
 
-@pytest.mark.parametrize("answer", [forgets, forgets_x, Forgets(), lambda x: print(2 * x), lambda x: [].append(x)])
+@pytest.mark.parametrize("answer", [forgets, Forgets(), lambda x: print(2 * x), lambda x: [].append(x)])
 def test_a_forgotten_return_is_no_stub(answer):
     assert message(answer) == "Your function returns nothing. Does twice end with return?"
 
 
-@pytest.mark.parametrize("answer", [functools.partial(torch.mul, 2), nn.Upsample(scale_factor=2), np.negative])
-def test_an_answer_may_be_anything_that_is_called(answer):
-    assert isinstance(run(DOUBLE, answer), Verdict)
+def test_an_answer_may_be_anything_that_is_called():
     assert run(DOUBLE, functools.partial(torch.mul, 2)).ok
+    assert isinstance(run(DOUBLE, np.negative), Verdict)
 
 
 # ---- what an answer prints and changes
@@ -567,16 +532,6 @@ def test_the_three_outcomes_are_printed_and_returned(double, capsys):
         assert said(capsys, "00.double", *nothing) == line
 
 
-@pytest.mark.parametrize("answer", [lambda x: 2 * x, lambda x: x, None])
-def test_an_outcome_shows_nothing_more_in_a_notebook(double, capsys, answer):
-    from IPython.core.formatters import DisplayFormatter
-
-    outcome = exercises.check("00.double", answer)
-    capsys.readouterr()
-    assert DisplayFormatter().format(outcome) == ({}, {})
-    assert capsys.readouterr().out == ""
-
-
 def test_a_strict_run_stops_at_a_wrong_answer_and_not_at_a_stub(double, capsys, monkeypatch):
     monkeypatch.setenv("GANLIB_STRICT", "1")
     with pytest.raises(AssertionError, match=re.escape("00.double: not yet. This is three times x.")):
@@ -634,14 +589,6 @@ def test_a_console_without_the_signs_still_prints(double, monkeypatch):
     assert raw.getvalue().decode("cp949").startswith("00.double: not yet. Your code raised ValueError ([ok] e 판별자)")
 
 
-@pytest.mark.slow
-def test_importing_the_exercises_loads_no_lesson():
-    program = "import sys, ganlib.exercises; print([name for name in sys.modules if name.startswith('ganlib.')])"
-    command = [sys.executable, "-W", "error", "-c", program]
-    ran = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, env={**os.environ}, cwd=ROOT)
-    assert ran.stdout == "['ganlib.claims', 'ganlib.exercises.engine', 'ganlib.exercises']\n"
-
-
 # ---- functions of tensors
 
 
@@ -662,9 +609,6 @@ def test_a_slope_is_a_fact_after_the_value():
     assert message(lambda x: (x @ x).detach(), SLOPE) == "It has no gradient."
     assert message(lambda x: (x * x.detach()).sum(), SLOPE) == "Slope 1 is 1.637, not 3.274."
     assert message(lambda x: x @ x + x[0] - x.detach()[0], SLOPE) == "One slope is off."
-    assert (
-        message(lambda x: (x @ x).detach() + torch.zeros(1, requires_grad=True).sum(), SLOPE) == "It has no gradient."
-    )
 
 
 @pytest.mark.parametrize(
@@ -672,18 +616,13 @@ def test_a_slope_is_a_fact_after_the_value():
     [
         (torch.ones(2, requires_grad=True), [1, 1]),
         (torch.tensor([True, False]), [1, 0]),
-        (3, 3),
         ((torch.tensor(1), np.float32(2)), [1, 2]),
         ([[1, 2], np.array([3.0, 4.0])], [[1, 2], [3, 4]]),
         (None, None),
         ("1.5", None),
-        (b"1.5", None),
         ([1, "2"], None),
-        ([1, [2, 3]], None),
-        ((1, None), None),
         ({"a": 1}, None),
         (1j, None),
-        (twice, None),
     ],
 )
 def test_what_counts_as_numbers(result, wanted):
@@ -697,22 +636,16 @@ def test_what_counts_as_numbers(result, wanted):
         (np.array([1.0, 2.0]), np.array([1.0, 2.001]), True),
         (np.array([1.0, 2.0]), np.array([1.0, 2.01]), False),
         (np.array([0.001, 2.0]), np.array([0.0, 2.0]), True),
-        (np.array([1.0]), np.array([1.0, 1.0]), False),
         (1.0, np.array([1.0]), False),
         (np.array(1.0), 1.0, True),
         (np.array([np.nan, 1]), np.array([np.nan, 1]), True),
         (np.array([np.inf, 1]), np.array([np.inf, 1]), True),
         (np.array([-np.inf]), np.array([np.inf]), False),
         (np.array([np.inf, 1]), np.array([1.0, 1]), False),
-        (np.array([1.0, 1]), np.array([np.inf, 1]), False),
-        (np.array([1, 2]), np.array([1, 2]), True),
         (np.array([1, 2]), np.array([1, 3]), False),
         (np.array([1.0, 2.0]), np.array([1, 2]), False),
-        (0.0, 0.0, True),
         (1e-9, 0.0, False),
         (1, 1.0, False),
-        (True, 1, False),
-        ("a", "a", True),
         ("a", "b", False),
     ],
 )
@@ -749,19 +682,12 @@ def asserts(candidate):
     assert candidate(5) == 10
 
 
-def asserts_or_returns(candidate):
-    assert candidate(5) == 10
-    return True
-
-
 @pytest.mark.parametrize(
     "judge",
     [
         is_twice,
         asserts,
-        asserts_or_returns,
         lambda candidate: np.isclose(candidate(5), 10),
-        lambda candidate: np.array(candidate(5) == 10),
         lambda candidate: torch.tensor(candidate(5)) == 10,
     ],
 )
@@ -773,21 +699,11 @@ def test_a_check_returns_a_truth_or_asserts(judge):
     ("judge", "sentence"),
     [
         (lambda candidate: True, "It refuses 0 of 3 broken ones, 2 are asked. One slips through: three times."),
-        (lambda candidate: candidate(3) > 0, "It refuses 1 of 3 broken ones, 2 are asked. One slips through: three t"),
         (lambda candidate: False, "It refuses a right one: a sum. Right programs may differ in form"),
-        (lambda candidate: candidate(5) == 15, "It refuses a right one: a sum."),
         (lambda candidate: candidate(5), "Your check returned an object of type int."),
-        (lambda candidate: "yes", "Your check returned an object of type str."),
         (lambda candidate: torch.ones(2) > 0, "Your check returned an object of type Tensor."),
         (lambda candidate: print(candidate(5) == 10), "Your function returns nothing. Does is_twice end with return?"),
-        (
-            lambda candidate: True if candidate(5) == 10 else None,
-            "Your check returned an object of type NoneType for some",
-        ),
-        (
-            lambda candidate: None if candidate(5) == 10 else False,
-            "Your check returned an object of type NoneType for so",
-        ),
+        (lambda candidate: True if candidate(5) == 10 else None, "Your check returned an object of type NoneType for"),
         (lambda candidate: candidate(), "Your code raised TypeError"),
         (lambda candidate: candidate.__name__ in ("twice", "<lambda>"), "It refuses a right one"),
     ],

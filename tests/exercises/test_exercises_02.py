@@ -79,10 +79,8 @@ OTHERS["02.value"] = [
     (lambda r, f: logsigmoid(r).mean() + (1 - logsigmoid(f)).mean(), "Compare it with E log D(x)"),
     (lambda r, f: r.log().mean() - softplus(f).mean(), "The result is nan: somewhere a logarithm of 0 or below"),
     (lambda r, f: logsigmoid(r).mean(0) - softplus(f).mean(0), "has shape (1,), but V is one number"),
-    (lambda r, f: (logsigmoid(r.requires_grad_()).mean(), -softplus(f).mean()), "has shape (2,)"),
     (lambda r, f: f"{(logsigmoid(r).mean() - softplus(f).mean()).item()}", "an object of type str. Return V"),
     (lambda r, f: print(logsigmoid(r).mean() - softplus(f).mean()), f"{NOTHING}. Does value end with return?"),
-    (lambda r, f: [logsigmoid(r).mean() - softplus(f).mean()].clear(), NOTHING),
 ]  # fmt: skip
 
 # ---- 02.optimal_D
@@ -130,9 +128,6 @@ TWINS["02.optimal_D"] = {
     "This is the numerator": lambda p, q, a: np.multiply(a, p.numpy()),
 }
 OTHERS["02.optimal_D"] = [
-    (fraction(lambda a: 2 * a, lambda a: 1 - a), "The weights of p and p_g do not fit"),
-    (lambda p, q, a: p.log() - q.log(), "This is the logit"),
-    (lambda p, q, a: [float(u > v) for u, v in zip(p, q)], "These are decisions, 0 or 1"),
     (lambda p, q, a: full(p, 0.5), "At one place your D says 0.5, and the best answer is"),
     (lambda p, q, a: (a * q).div(q - q), "Where both densities are positive, your D says inf"),
     (lambda p, q, a: a * p / ((1 - a) * q) / (1 + a * p / ((1 - a) * q)), "Where p or p_g is 0 the answer is nan"),
@@ -195,8 +190,6 @@ TWINS["02.js_divergence"] = {
 OTHERS["02.js_divergence"] = [
     (metrics.js_divergence, "js_divergence is ganlib's own function. Write yours"),
     (integral_of(lambda p, q, m: 2 * js(p, q, m) - 2 * m * math.log(2)), "Without the half, log 2 is lost"),
-    (lambda p, q, x: jensenshannon(p, q, base=2), "This is scipy's jensenshannon: a root"),
-    (lambda p, q, x: jensenshannon(p, q, base=2) ** 2, "The sum over weights knows no spacing"),
     (integral_of(js, lambda y, x: y.sum() * (x[-1] - x[0]) / len(x)), "The grid has unequal steps"),
     (integral_of(lambda p, q, m: (p - q).abs()), "Compare it with (KL(p || m) + KL(q || m)) / 2"),
     (lambda p, q, x: torch.trapezoid(js(p, q, (p + q) / 2), x) / 0, "although both densities are positive"),
@@ -235,8 +228,6 @@ TWINS["02.real_mean"] = {
 }
 OTHERS["02.real_mean"] = [
     (weighing(lambda s: s.neg().softmax(0), lambda x, w: (w * x).sum()), "This is upside down: p_g / p"),
-    (weighing(torch.sigmoid, lambda x, w: (w * x).sum() / w.sum()), "The weight is D itself"),
-    (weighing(lambda s: s, lambda x, w: (w * x).sum() / w.sum()), "The weight is the logit"),
     (weighing(torch.log), "The result is nan: look at each division and logarithm."),
     (lambda x, s: x.median(), "What is D / (1 - D)?"),
     (weighing(torch.exp, lambda x, w: (w * x).mean(0)), "has shape (1,), but a mean is one number"),

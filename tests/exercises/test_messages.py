@@ -32,9 +32,7 @@ THEORY = [
 
 
 def differences(old, new):
-    lines = difflib.unified_diff(
-        old.splitlines(), new.splitlines(), "messages.md", "what is said now", lineterm="", n=1
-    )
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "messages.md", "said now", lineterm="", n=1)
     return list(lines)
 
 
@@ -69,23 +67,15 @@ def planted(tmp_path):
     return plant
 
 
-def swapped(a, b):
-    return [(a, "<first>"), (b, a), ("<first>", b)]
-
-
 #: each changes one line of the page, or two
 SAID = {
     "a sentence": ("02", [("This is V/2, the mean", "This is V, the mean")]),
     "a wrong program": ("02", [("(lambda p, q, a: p / q,", "(lambda p, q, a: q / p,")]),
-    "sentences swapped": ("02", swapped("Only the real half is there.", "Only the fake half is there, which G can")),
-    "facts swapped": ("02", swapped('"not finite": "Where both densities', '"value": "At one place your')),
     "a number in praise": ("02", [("{-math.log(4):.3f}", "{math.log(4):.3f}")]),
-    "the wrong fact in praise": ("02", [("[0][0].mean():.3f}, the real data", "[0][1].mean():.3f}, the real data")]),
     "how many are asked": ("02", [("right=3,\n    enough=6", "right=3,\n    enough=5")]),
     "what a candidate is": ("02", [('"real and fake swapped"', '"log D on the fakes"')]),
     "a hint": ("02", [("log(1 - sigmoid(s)) is -softplus(s)", "log(1 - sigmoid(s)) is softplus(s)")]),
     "a shape in a task": ("02", [("logits on real samples (n, 1)", "logits on real samples (n,)")]),
-    "another constant": ("02", [("DECISIONS) for b", "UNEQUAL) for b")]),
     "a verdict": ("04", [("give it {least}.", "give it {least - 1}.")]),
 }
 
@@ -129,7 +119,6 @@ def test_who_follows_the_hints_is_right(name):
         ("02.optimal_D", "(1 - share_real) * p_g", "(1 - share_real) / p_g", "no hint says (1 - share_real) * p_g"),
         ("02.optimal_D", "D is real", "D is 2 real", "it does not compute 2"),
         ("04.generator_loss", "softplus(-s)", "softplus(s)", "no hint says softplus(-s)"),
-        ("04.upgraded_pair", "Dropout(0.3)", "Dropout(0.5)", "no hint says nn.Dropout(0.3)"),
     ],
 )
 def test_a_hint_that_says_another_thing_is_noticed(name, old, new, fault):
@@ -169,8 +158,6 @@ def test_numbers_in_messages_are_those_of_the_check(number):
     ("number", "old", "new", "fault"),
     [
         ("02", "logits of 60 or more", "logits of 70 or more", "02.is_value: 70 in"),
-        ("02", "answers 1/2 gets -log 4", "answers 1/2 gets -log 5", "02.value: 5 in"),
-        ("04", "with nn.Unflatten(1, (1, 28, 28)).", "with nn.Unflatten(1, (1, 32, 32)).", "04.deeper_pair: 32 in"),
         ("04", "784-1024-512-256-1, Leaky", "784-1024-512-128-64-1, Leaky", "04.upgraded_pair: 64 in"),
     ],
 )
@@ -187,9 +174,7 @@ EXERCISE = re.compile(rf"\*\*Exercise (?:{HEAD})?|<summary>Exercise (?P<answered
 def faults_of_the_lesson(number, nb):
     """Where the exercises of a lesson and their checks disagree."""
     known, last = [exercise.name for exercise in MODULES[number].EXERCISES], (0, "")
-    dtype = (
-        torch.float64 if any("set_default_dtype(torch.float64)" in cell.source for cell in nb.cells) else torch.float32
-    )
+    dtype = getattr(torch, "float64" if "set_default_dtype(torch.float64)" in str(nb.cells) else "float32")
     for exercise in MODULES[number].EXERCISES:
         if exercise.dtype != dtype:
             yield f"{exercise.name} is checked in {exercise.dtype}, but the lesson computes in {dtype}"
@@ -236,9 +221,7 @@ def test_the_lesson_and_its_checks_agree(number):
     ("id", "old", "new", "fault"),
     [
         ("ex1b-text", "(n, 1, 28, 28)", "(n, 28, 28)", "cell ex1b-text must hold the task"),
-        ("ex1c-text", "at least 6", "at least 5", "cell ex1c-text must hold the task"),
         ("ex4", "(images, steps)", "(images, until)", "cell ex4 must be a stub"),
-        ("ex4", "...", "return images", "cell ex4 must be a stub"),
         ("ex5", '"04.upgraded_pair"', '"04.deeper_pair"', "0 cells hold check("),
         ("ex2-text", "easy, 10 minutes", "simple, 10 minutes", "cell ex2-text: after 1c comes **Exercise 1**"),
         ("ex2-text", "Exercise 2", "Exercise 3", "cell ex2-text: after 1c comes"),

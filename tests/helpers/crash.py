@@ -5,16 +5,13 @@ import itertools
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 from unittest import mock
 
 EVENTS = ("open", "os.rename", "os.link", "os.mkdir", "os.truncate", "shutil.")  # as Python's audit names them
-_countdown: list[Any] = []  # calls before the one that fails, and the folder that they touch
+_countdown = []  # calls before the one that fails, and the folder that they touch
 
 
-def deaths(action: Callable[[], object], *functions: Callable[..., object]) -> Iterator[str]:
+def deaths(action, *functions):
     """Run ``action`` in children that die, as by a power cut, at the first line of ``functions``, the second, ..."""
     codes = {inspect.unwrap(function).__code__ for function in functions}
     for moment in itertools.count() if hasattr(os, "fork") else ():
@@ -23,7 +20,7 @@ def deaths(action: Callable[[], object], *functions: Callable[..., object]) -> I
         if child == 0:
             left = moment
 
-            def at_line(frame: Any, event: str, _: Any) -> Any:
+            def at_line(frame, event, _):
                 nonlocal left
                 if event == "line":
                     left -= 1
@@ -42,7 +39,7 @@ def deaths(action: Callable[[], object], *functions: Callable[..., object]) -> I
             return
 
 
-def failures(action: Callable[[], object], folder: Path) -> Iterator[str]:
+def failures(action, folder):
     """Run ``action`` so that its first call of the system on ``folder`` fails, then the second, ..."""
     if not _countdown:
         sys.addaudithook(_audit)
@@ -60,12 +57,12 @@ def failures(action: Callable[[], object], folder: Path) -> Iterator[str]:
             return
 
 
-def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+def _audit(event, arguments):
     if _countdown[0] >= 0 and event.startswith(EVENTS) and str(arguments[0]).startswith(_countdown[1]):
         _count(event)
 
 
-def _count(event: str) -> None:
+def _count(event):
     _countdown[0] -= 1
     if _countdown[0] == -1:
         _countdown[2] = event

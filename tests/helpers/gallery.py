@@ -40,11 +40,6 @@ ROLES = {
     "fixed point": ("#767676", ":", 1.2, ""),
 }
 COLOURS = {color: role for role, (color, *_) in ROLES.items()} | {"#000000": "ink", "#ffffff": "white"}
-ROLE_OF = {  # whose colour, and whose marker if it has one, a thing with this label has in every figure
-    **{"p": "real", "p_g": "fake", "D": "D", "D*": "D*", "loss_D": "D", "loss_G": "fake", "fakes": "fake"},
-    **{"D on real images": "real", "D on fake images": "fake"},
-    **{"your V": "D", "max V": "D*", "max V for each centre": "D*"},
-}
 
 
 def inked(n, shift=0):
@@ -264,20 +259,6 @@ def words_of_widget(widget):
     parts = [f"{name} {getattr(widget, name)!r}" for name in names if getattr(widget, name, "") != ""]
     sizes = {name: getattr(widget.layout, name) for name in ("width", "min_width", "flex", "flex_flow")}
     return f"{type(widget).__name__}: {', '.join(parts + [f'{name} {size}' for name, size in sizes.items() if size])}"
-
-
-def strangers(figure):
-    """Things whose label names a role, and that are drawn, in the axes or in the legend, as another."""
-    for ax in figure.axes:
-        legend = ax.get_legend()
-        entries = zip([text.get_text() for text in legend.get_texts()], legend.legend_handles) if legend else ()
-        things = [(str(thing.get_label()), thing) for thing in (*ax.lines, *ax.patches)]
-        for name, thing in [*things, *entries]:
-            role = ROLE_OF.get(name)
-            seen = colour(thing.get_color() if isinstance(thing, Line2D) else thing.get_edgecolor())
-            marker = thing.get_marker() if isinstance(thing, Line2D) else ""
-            if role and (seen != role or marker not in ("", "None", ROLES[role][3])):
-                yield f"{name!r} has the colour of {seen!r} and the marker {marker!r}, it is known as {role!r}"
 
 
 def recorded():

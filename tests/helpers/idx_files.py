@@ -5,11 +5,9 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from ganlib import data, files
@@ -22,7 +20,7 @@ SHAPES = {
 }
 
 
-def payloads() -> dict[str, bytes]:
+def payloads():
     """Return the unpacked bytes of the four files, the same in every process."""
     rng = np.random.default_rng(1)
     made = {}
@@ -34,12 +32,12 @@ def payloads() -> dict[str, bytes]:
     return made
 
 
-def packed() -> dict[str, bytes]:
+def packed():
     """Return the four files as they travel: gzip, without a time stamp."""
     return {stem: gzip.compress(raw, mtime=0) for stem, raw in payloads().items()}
 
 
-def install(mirrors: tuple[str, ...], set_attribute: Callable[[object, str, object], None] = setattr) -> None:
+def install(mirrors, set_attribute=setattr):
     """Make `ganlib.files` take these files for MNIST and Fashion-MNIST, and `mirrors` for their home."""
     sha256 = tuple(hashlib.sha256(raw).hexdigest() for raw in payloads().values())
     md5 = tuple(hashlib.md5(raw).hexdigest() for raw in packed().values())
@@ -52,7 +50,7 @@ def install(mirrors: tuple[str, ...], set_attribute: Callable[[object, str, obje
     set_attribute(files, "_network_failed", {})
 
 
-def isolate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def isolate(tmp_path, monkeypatch):
     """Give a test a cache of its own, these small files, short waits and no mirror; return the cache."""
     for name in ("GANLIB_DATA", "GANLIB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
@@ -64,14 +62,14 @@ def isolate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def noise_for_the_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def noise_for_the_stand_in(monkeypatch):
     """Spare a test that is not about the stand-in the second that drawing it takes."""
     rng = np.random.default_rng(2)
     noise = {stem: rng.integers(0, 10, shape, np.uint8) for stem, shape in SHAPES.items()}
     monkeypatch.setattr(data, "_draw_digits", lambda: noise)
 
 
-def write(folder: Path, files: dict[str, bytes], suffix: str = ".gz") -> Path:
+def write(folder, files, suffix=".gz"):
     """Write the four files to a new folder."""
     folder.mkdir(parents=True)
     for stem, raw in files.items():
@@ -79,12 +77,12 @@ def write(folder: Path, files: dict[str, bytes], suffix: str = ".gz") -> Path:
     return folder
 
 
-def left_over(folder: Path) -> list[str]:
+def left_over(folder):
     """Return the names of all files below the folder."""
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def assert_is_the_small_set(dataset: data.Dataset) -> None:
+def assert_is_the_small_set(dataset):
     """Compare with the files, as images in [-1, 1] and labels."""
     images = np.frombuffer(payloads()["t10k-images-idx3-ubyte"], np.uint8, offset=16).reshape(20, 1, 28, 28)
     labels = np.frombuffer(payloads()["t10k-labels-idx1-ubyte"], np.uint8, offset=8)
@@ -96,7 +94,7 @@ def assert_is_the_small_set(dataset: data.Dataset) -> None:
     assert dataset.test_labels.tolist() == labels.tolist()
 
 
-def python(script: str, **variables: str) -> subprocess.Popen[str]:
+def python(script, **variables):
     """Start a script that may import this module."""
     return subprocess.Popen(
         [sys.executable, "-c", script],
