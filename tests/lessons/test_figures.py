@@ -492,9 +492,7 @@ legend: p: real #3f90da - 2.5 | γ = 1: #767676 : 1.5"""
     ("fault", "right", "wrong"),
     [
         ("'p' is drawn as 'real #3f90da - 2.5', and the legend", "legend: p:", "legend: q:"),
-        ("'γ = 1' is drawn as '#767676 : 1.5', and the legend", "| γ = 1: #767676", "| γ = 1: #000000"),
         ("'p' has the look of fake, wanted real", "real", "fake"),
-        ("'p' has the look of None, wanted real", "real ", ""),
         ("'γ = 1' has the look of D*, wanted None", "1: #", "1: D* #"),
         ("two things have one look", "#767676 : 1.5", "real #3f90da - 2.5"),
     ],
@@ -508,12 +506,10 @@ def test_a_wrong_look_is_noticed(fault, right, wrong):
     ("stored", "expected", "same"),
     [
         ("0.3989", "0.39894", True),
-        ("0.399", "0.3996", False),
         ("−1,386.3 5,958", "-1386.29 5957.6", True),
         ("5,958", "5957.4", False),
         ("8e-06 inf", "7.99e-06 inf", True),
         ("0.7 a b", "0.75~0.06 …", True),
-        ("0.7", "0.75~0.04", False),
     ],
 )
 def test_a_number_is_compared_as_far_as_it_has_digits(stored, expected, same):

@@ -2,7 +2,6 @@ import ast
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ from nbval.plugin import get_sanitize_patterns
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = sorted(anatomy.NOTEBOOKS.glob(anatomy.LESSONS))
-MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TAGS = {"nbval-ignore-output", "raises-exception"}
 # The cells whose outputs no run compares, and why they cannot be.
 IGNORED = {
@@ -44,14 +42,6 @@ def texts(output):
     return [re.sub(pictures, "", text) for kind, text in output.data.items() if kind.startswith("text/")]
 
 
-def is_in_cp949(text):
-    try:
-        text.encode("cp949")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def printed_signs(source):
     """The texts that a cell prints, and that a Korean Windows console cannot."""
     try:
@@ -60,8 +50,8 @@ def printed_signs(source):
         return
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print":
-            texts = [node.value for node in ast.walk(call) if isinstance(node, ast.Constant)]
-            yield from (text for text in texts if isinstance(text, str) and not is_in_cp949(text))
+            texts = [str(node.value) for node in ast.walk(call) if isinstance(node, ast.Constant)]
+            yield from (text for text in texts if text.encode("cp949", "ignore").decode("cp949") != text)
 
 
 def faults_of_cell(cell):
@@ -160,10 +150,6 @@ def faults(raw, ignored=()):
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_the_stored_lesson_is_whole(path):
     assert faults(path.read_bytes(), [cell for lesson, cell in IGNORED if lesson == path.name[:2]]) == []
-
-
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_moved_outputs_are_announced(path):
     moved = run_notebooks.unannounced(nbformat.read(path, as_version=4), path)
     assert not moved, moved
 
@@ -198,9 +184,7 @@ def say(nb, text):
 
 SVG = nbformat.v4.new_output("display_data", {"image/svg+xml": "<svg/>"})
 MUTANTS = {
-    "cell 1: unknown tags ['nbval_ignore_output']": lambda nb: nb.cells[1].metadata.update(
-        tags=["nbval_ignore_output"]
-    ),
+    "cell 1: unknown tags ['slow']": lambda nb: nb.cells[1].metadata.update(tags=["slow"]),
     "cell 4: a stored error without": lambda nb: nb.cells[4].metadata.update(tags=[]),
     "cell 3: the tag raises-exception": lambda nb: nb.cells[3].metadata.update(tags=["raises-exception"]),
     "cell 1: timing metadata": lambda nb: nb.cells[1].metadata.update(execution={"iopub.execute_input": "2026"}),
@@ -213,25 +197,20 @@ MUTANTS = {
     "cell 3: outputs of the offline stand-in": lambda nb: say(nb, "digits (offline stand-in for MNIST): 60,000\n"),
     "cell 3: an address or a local path in the outputs: 0x7f3a": lambda nb: say(nb, "<object at 0x7f3a>\n"),
     "cell 3: an address or a local path in the outputs: /home/me/": lambda nb: say(nb, "saved to /home/me/x.pt\n"),
-    "cell 3: an address or a local path in the outputs: /tmp": lambda nb: say(nb, "saved to /tmp\n"),
     "cell 3: an address or a local path in the outputs: C:\\U": lambda nb: say(nb, "saved to C:\\Users\\me\n"),
     "cell 3: an address or a local path in the outputs: ~/": lambda nb: say(nb, "saved to ~/x.pt\n"),
     "the heading 'Deep' jumps": lambda nb: nb.cells[2].update(source="## Part\n#### Deep"),
     "2 headings of level 1": lambda nb: nb.cells[2].update(source="# Again"),
-    "0 headings of level 1": lambda nb: nb.cells[0].update(source="No title"),
     "an image without alternative text": lambda nb: nb.cells[0].update(source="# Title\n![](line.png)"),
     "an image without alternative text: '<img": lambda nb: nb.cells[2].update(source='<img src="line.png">'),
     "execution counts": lambda nb: nb.cells[3].update(execution_count=7),
-    "execution counts are not": lambda nb: nb.cells[5].update(execution_count=None),
     "no outputs": lambda nb: [cell.update(outputs=[]) for cell in nb.cells if "outputs" in cell],
     "cell ids": lambda nb: nb.cells[1].update(id="cell-0"),
     "widget states": lambda nb: nb.metadata.update(widgets={}),
     "the kernel is not python3": lambda nb: nb.metadata.kernelspec.update(name="my-env"),
     "cell cell-3: nbval-ignore-output": lambda nb: nb.cells[3].metadata.update(tags=["nbval-ignore-output"]),
-    "cell cell-5: nbval-ignore-output": lambda nb: nb.cells[5].metadata.update(tags=[]),
     "cell 1: a figure without facts": lambda nb: nb.cells[1].outputs[0].data.update({"text/plain": "<Figure>"}),
     "5 claims": lambda nb: nb.cells[3].outputs[0].update(text=holding(5)),
-    "11 claims": lambda nb: say(nb, holding(5, "again, claim")),
     "a claim is made twice": lambda nb: say(nb, holding(1)),
     "1,0": lambda nb: nb.cells[1].outputs[0].data.update({"image/png": "A" * MAX_BYTES}),
     "not a valid notebook": lambda nb: nb.cells[1].update(execution_count="one"),
@@ -246,23 +225,10 @@ def test_a_fault_is_noticed(fault):
     assert any(found.startswith(fault) for found in faults(run_notebooks.serialise(nb), ["cell-5"]))
 
 
-def patterns(text):
-    """The pairs of a sanitiser file; fails where nbval would drop a line in silence."""
-    found = get_sanitize_patterns(text)
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    assert lines == [line for regex, new in found for line in (f"regex: {regex}", f"replace: {new}")]
-    assert all(new.strip() for _, new in found)
-    return found
-
-
 def test_the_tools_read_the_sanitiser_as_nbval_does():
-    assert run_notebooks.rules() == patterns(run_notebooks.SANITIZE.read_text(encoding="ascii"))
-
-
-@pytest.mark.parametrize("text", ["regex: a\n\nreplace: b\n", "regex: a\nreplace:\n", "regex: a\nreplace = b\n"])
-def test_a_sanitiser_that_nbval_drops_is_noticed(text):
-    with pytest.raises(AssertionError):
-        patterns(text)
+    text = run_notebooks.SANITIZE.read_text(encoding="ascii")
+    assert run_notebooks.rules() == get_sanitize_patterns(text)
+    assert text.count("\nregex: ") == len(run_notebooks.rules()), "nbval drops a line in silence"
 
 
 MNIST = "MNIST: 60,000 training and 10,000 test images of 28 x 28 pixels, from the cache\n"
@@ -276,11 +242,7 @@ STAND_IN = MNIST.replace("MNIST", "digits (offline stand-in for MNIST)").replace
         ("✓ a long one\n    holds (8)\n✓ b\n", "✓ a long one\n    holds (7.5 of\n    9)\n✓ b\n"),
         (MNIST, MNIST.replace("the cache", "the folder GANLIB_DATA")),
         (MNIST, f"Note: no mirror answers.\nNote: the stand-in takes its place.\n{STAND_IN}"),
-        ("25 digits of MNIST.\n", "25 digits of digits (offline stand-in for MNIST).\n"),
-        (
-            "A and B of MNIST, over their losses.\n",
-            "A and B of digits (offline stand-in for MNIST), over their\n    losses.\n",
-        ),
+        ("A and B of MNIST, by loss.\n", "A and B of digits (offline stand-in for MNIST),\n    by loss.\n"),
         ('<img alt="A." src="data:image/png;base64,aB+/=">', '<img alt="A." src="data:image/png;base64,cD0=">'),
     ],
 )
@@ -291,20 +253,11 @@ def test_what_may_differ_is_masked(stored, now):
 @pytest.mark.parametrize(
     ("stored", "now"),
     [
-        ("✓ p_g covers 8 of 8 modes (8)\n", "✓ p_g covers 7 of 8 modes (8)\n"),
-        ("✓ a (8)\n", "✗ a (8)\n"),
-        ("✓ a (8)\n", "a (8)\n"),
         ("✓ a (8)\nb\n", "✓ a (8)\nc\n"),
         ("✓ a long one\n    holds (8)\n", "✓ a long one\n    fails (8)\n"),
-        ("loss (8)\n", "loss (9)\n"),
-        (MNIST, MNIST.replace("60,000", "50,000")),
         (MNIST, f"Fashion-{MNIST}"),
         (f"{MNIST}a\n", f"{MNIST}b\n"),
         ("Note: a\n", "Note: b\n"),
-        ("500 steps took 3.2 s.\n", "500 steps took 12 s.\n"),
-        ("✓ eight modes are covered (8)\n", "✓ eight modes are covered\n"),
-        ("12 samples\n", "13 samples\n"),
-        ("A line rises.\n", "A line falls.\n"),
         ('<img alt="A." src="data:image/png;base64,aB">', '<img alt="B." src="data:image/png;base64,aB">'),
     ],
 )
@@ -316,13 +269,10 @@ def test_what_must_not_differ_is_not_masked(stored, now):
     ("change", "moves"),
     [
         (lambda nb: nb.cells[1].outputs[0].data.update({"text/plain": "A line rises.\naxes: x"}), True),
-        (lambda nb: nb.cells[1].outputs[1].update(text="A line falls.\n"), True),
         (lambda nb: nb.cells[4].outputs[0].update(evalue="overflow"), True),
-        (lambda nb: say(nb, "✓ one more\n"), True),
         (lambda nb: nb.cells[3].outputs[0].update(text=holding(6).replace("(1)", "(2)")), False),
         (lambda nb: nb.cells[1].outputs[0].data.update({"image/png": "other"}), False),
         (lambda nb: nb.cells[5].outputs.append(nbformat.v4.new_output("stream", text="a bar")), False),
-        (lambda nb: nb.cells[1].update(source="show(figure, caption)"), False),
     ],
 )
 def test_the_digest_of_a_lesson_moves_with_what_is_compared(tmp_path, change, moves):
@@ -336,38 +286,18 @@ def test_the_digest_of_a_lesson_moves_with_what_is_compared(tmp_path, change, mo
     assert run_notebooks.unannounced(nb, path)
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-def test_the_makefile_takes_the_time_of_a_cell_from_the_tools():
-    command = ["make", "-n", "test-exact"]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
-    assert re.findall(r"--nbval-cell-timeout=(\S*)", printed) == [str(run_notebooks.CELL_SECONDS)]
-
-
-@pytest.fixture(scope="module")
-def strict(tmp_path_factory):
-    """Name -> outcome of small notebooks, run with the options that the Makefile gives to nbval."""
-    options = re.search(r"^NBVAL := (.*)$", MAKEFILE, re.MULTILINE)[1]
+@pytest.mark.slow
+def test_the_strict_run_of_the_lessons_can_fail(tmp_path):
+    options = re.search(r"^NBVAL := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
     options = options.replace("$(CELL_SECONDS)", str(run_notebooks.CELL_SECONDS))
-    assert "$" not in options
-    imported = "from ganlib.claims import claim\n"
-    cases = {
-        "masked": (f"{imported}claim('one is one', 1 == 1, 2)", "✓ one is one (1)\n"),
-        "changed": (f"{imported}claim('one is one', 1 == 1)", "✓ one is two\n"),
-        "false": (f"{imported}claim('one is two', 1 == 2, why='It is not')", "✗ one is two\n  It is not.\n"),
-    }
-    folder = tmp_path_factory.mktemp("lessons")
-    for name, (source, text) in cases.items():
+    cases = {"masked": ("True", "✓ it is (1)\n"), "changed": ("True", "✓ it is not\n"), "false": ("False", "✗ it is\n")}
+    for name, (condition, text) in cases.items():
+        source = f"from ganlib.claims import claim\nclaim('it is', {condition}, 2)"
         shown = nbformat.v4.new_output("stream", text=text)
         cell = nbformat.v4.new_code_cell(source, execution_count=1, outputs=[shown])
-        nb = run_notebooks.normalise(nbformat.v4.new_notebook(cells=[cell]))
-        run_notebooks.store(nb, folder / f"{name}.ipynb")
-    command = [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", *options.split(), str(folder)]
+        run_notebooks.store(run_notebooks.normalise(nbformat.v4.new_notebook(cells=[cell])), tmp_path / f"{name}.ipynb")
+    command = [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", *options.split(), str(tmp_path)]
     env = os.environ | {"GANLIB_STRICT": "1"}
-    run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, encoding="utf-8")
-    return {name: outcome for outcome, name in re.findall(r"^([A-Z]+) .*?(\w+)\.ipynb::", run.stdout, re.MULTILINE)}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "outcome"), [("masked", "PASSED"), ("changed", "FAILED"), ("false", "FAILED")])
-def test_the_strict_run_of_the_lessons_can_fail(strict, name, outcome):
-    assert strict[name] == outcome
+    printed = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, encoding="utf-8").stdout
+    outcomes = {name: outcome for outcome, name in re.findall(r"^([A-Z]+) .*?(\w+)\.ipynb::", printed, re.MULTILINE)}
+    assert outcomes == {"masked": "PASSED", "changed": "FAILED", "false": "FAILED"}

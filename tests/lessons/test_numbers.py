@@ -255,18 +255,10 @@ def lesson(text, source="", printed=""):
     [
         ("V is −1.386 there.", "", "-1.386294"),
         ("It falls to −18.", "", "falls to -18.3563"),
-        ("60,000 images", "n = 60_000", ""),
-        ("20,167 steps", "", "20,167"),
-        ("A share of 68 % of it", "", "a share of 68.4%"),
         ("dropout 30 %", "nn.Dropout(0.3)", ""),
         ("A rate of 2e-4 is used", "rate = 2e-4", ""),
-        ("two of three: D = 2/3", "", "D = 0.66667"),
         ("D = ½", "", "D = 0.5"),
         (r"$D=\tfrac12$", "D = 0.5", ""),
-        ("at −4, 0 or 4", "places = (-4, 0, 4)", ""),
-        ("fakes N(6, 1)", "targets.normal(6, 1)", ""),
-        ("θ = 6", "theta = 6", ""),
-        ("25 fakes", "gan.sample(25)  # fakes", ""),
         ("the mean of 8.6927", "", ""),  # of the next section
         ("Goodfellow et al. 2014, equation 1; sections 3.2 and 4.2; lesson 03", "", ""),
         ('1. one\n2. two\n\n[a](b_1.html#3) `hint("04.step", 2)` $x^2$ D_1 R1\n```\nx = 7\n```', "", ""),
@@ -284,12 +276,8 @@ def test_a_number_that_a_cell_shows_is_found(text, source, printed):
         ("V is >>−1.3861<< there.", "", "-1.386"),
         ("It falls to >>−17<<.", "", "falls to -18.3563"),
         (">>50,000<< images", "n = 60_000  # images", ""),
-        ("A share of >>67 %<< of it", "", "a share of 68.4%"),
         ("two of three: D = >>1/3<<", "", "D = 0.66667"),
-        ("a place >>5<< there", "place = 6\nfive = 5", ""),
         ("theta = >>6<<", "steps = 6", ""),
-        (">>24<< fakes", "gan.sample(25)  # fakes", ""),
-        ("the mean of >>8.6928<<", "", ""),
         ("`lr=>>2e-3<<`", "lr = 2e-4", ""),
     ],
 )
@@ -313,34 +301,18 @@ TEXT = "The density is 0.399 at 0, less than 0.4; 2/3 and −0.693; 30 %; 7."
 @pytest.mark.parametrize(
     ("fault", "phrase", "why"),
     [
-        (None, "density is 0.399", {"source": "N(0, 1)", "expr": "1 / sqrt(2 * pi)"}),
         (None, "0.399 at 0", {"source": "N(0, 1)", "expr": "1 / sqrt(2 * pi), 0"}),
-        (None, "less than 0.4", {"source": "N(0, 1)", "expr": "1 / sqrt(2 * pi) < 0.4"}),
         (None, "2/3 and −0.693", {"source": "a", "expr": "2 / (1 + 2), -log(2)"}),
-        (None, "; 30 %", {"source": "a", "expr": "3 / 10"}),
-        (None, "0.399", "a source"),
         ("'0.398' stands nowhere in the prose: delete it", "0.398", "a source"),
         ("'7' would explain too much", "7", "a source"),
         ("'density' holds no number", "density", "a source"),
-        ("'0.399' needs a source", "0.399", ""),
         ("'0.399' needs a source", "0.399", {"expr": "0.399"}),
         ("'0.399' needs a source", "0.399", {"source": "a", "exp": "0.399"}),
         ("'is 0.399': 2 / sqrt(2 * pi) is 0.797885", "is 0.399", {"source": "a", "expr": "2 / sqrt(2 * pi)"}),
         ("'−0.693': log(2) is 0.693147", "−0.693", {"source": "a", "expr": "log(2)"}),
-        ("'2/3 and': 0.6 is 0.6", "2/3 and", {"source": "a", "expr": "0.6"}),
-        ("'less than 0.4': 1 < 0.4 is false", "less than 0.4", {"source": "a", "expr": "1 < 0.4"}),
         ("'less than 0.4': 1 < 2 is false, or", "less than 0.4", {"source": "a", "expr": "1 < 2"}),
     ],
 )
 def test_a_wrong_constant_is_noticed(fault, phrase, why):
     found = list(faults_of_constant(phrase, why, [TEXT]))
     assert [one[: len(fault)] for one in found] == [fault] if fault else not found
-
-
-def test_an_expression_may_read_a_recorded_table():
-    better = 'recorded("04_quality", "frechet", recipe="better", step=2000, weights="averaged")'
-    why = {"source": "the recorded runs", "expr": f"median({better})"}
-    assert [one.split(" is ")[0] for one in faults_of_constant("at 9.99", why, ["at 9.99"])] == [
-        f"'at 9.99': {why['expr']}"
-    ]
-    assert len(eval(better, dict(NAMES))) == 5
