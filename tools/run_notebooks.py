@@ -169,8 +169,9 @@ def digest(nb: NotebookNode) -> str:
     checked = [cell for cell in nb.cells if "nbval-ignore-output" not in cell.metadata.get("tags", [])]
     said = []
     for output in (output for cell in checked for output in cell.get("outputs", [])):
-        texts = {kind: text for kind, text in output.get("data", {}).items() if kind.startswith("text/")}
-        said += map(sanitized, [output.get("text", ""), output.get("evalue", ""), *texts.values()])
+        # Sorted, as they are in the file: a kernel gives them in an order of its own.
+        texts = [text for kind, text in sorted(output.get("data", {}).items()) if kind.startswith("text/")]
+        said += map(sanitized, [output.get("text", ""), output.get("evalue", ""), *texts])
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
 
 

@@ -286,6 +286,12 @@ def test_the_digest_of_a_lesson_moves_with_what_is_compared(tmp_path, change, mo
     assert run_notebooks.unannounced(nb, path)
 
 
+def test_the_digest_is_that_of_the_file():
+    nb = good()
+    nb.cells[1].outputs[0].data = nbformat.from_dict({"text/plain": "A line rises.", "text/html": "<b>A</b>"})
+    assert run_notebooks.digest(nb) == run_notebooks.digest(nbformat.reads(run_notebooks.serialise(nb).decode(), 4))
+
+
 @pytest.mark.slow
 def test_the_strict_run_of_the_lessons_can_fail(tmp_path):
     options = re.search(r"^NBVAL := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
