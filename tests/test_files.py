@@ -541,6 +541,14 @@ def test_bad_mirrors_alone_leave_nothing_behind(fault, cache, monkeypatch, capsy
     assert "0x" not in out
 
 
+@pytest.mark.usefixtures("quick_digits", "cache")
+def test_bad_files_of_one_data_set_leave_the_other_its_network(monkeypatch):
+    with mirror(*BAD_MIRRORS["other bytes"]) as (bad, _):
+        use(monkeypatch, bad)
+        data.load()
+    assert files._network_failed.keys() == {"mnist"}
+
+
 def test_the_quickest_mirror_is_used_at_once(black_hole, monkeypatch):
     monkeypatch.setattr(files, "PATIENCE", 8.0)
     begin = time.monotonic()

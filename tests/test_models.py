@@ -1,5 +1,7 @@
 """The networks against the same layers written out by hand, and what is drawn from which seed."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -177,6 +179,15 @@ def test_copy_k_has_the_weights_of_seed_plus_k(dtype):
         torch.testing.assert_close(y[:, k], lone(x[:, k]))
     assert models.count_parameters(net) == 4 * models.count_parameters(lone)
     assert "in_features=2, out_features=5, copies=4" in str(net)
+
+
+def test_each_setting_reaches_the_copies():
+    settings = {"activation": nn.Tanh, "dropout": 0.25, "dtype": torch.float64}
+    others = inspect.signature(models.mlp).parameters.keys() - settings.keys()
+    assert others == {"widths", "batchnorm", "copies", "seed"}
+    lone, both = models.mlp(2, 3, 1, **settings), models.mlp(2, 3, 1, copies=2, **settings)
+    assert [str(layer) for layer in both if "Linear" not in str(layer)] == [str(lone[1]), str(lone[2])]
+    assert both[0].weight.dtype == torch.float64
 
 
 def test_one_copy_is_a_dimension_too_and_draws_leave_the_global_generator_alone():
