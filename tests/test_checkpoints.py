@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import inspect
 import io
+import math
 import os
 import pickle
 import re
@@ -537,10 +538,11 @@ def test_what_could_not_be_read_again_is_not_saved(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_not_finite_are_not_saved(tmp_path, value):
     gan, batches = trained(3)
     with torch.no_grad():
-        gan.D[0].weight[0, 0] = float("nan")
+        gan.D[0].weight[0, 0] = value
     with pytest.raises(ValueError, match="model must have finite weights to be saved, got NaN or inf at step 3"):
         save(tmp_path / "gan.pt", gan, batches)
     assert list(tmp_path.iterdir()) == []

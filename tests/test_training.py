@@ -286,6 +286,10 @@ def test_progress_bar_shows_steps_and_losses(capfd):
     list(train(gan, batches, until=60))
     shown = capfd.readouterr().err
     assert all(word in shown for word in ("60/60", "loss_D=", "loss_G="))
+    list(train(gan, batches, until=120))  # resumed: the bar begins where the training does
+    shown = capfd.readouterr().err
+    assert " 60/120" in shown
+    assert "120/120" in shown
 
 
 @pytest.mark.slow
