@@ -1,6 +1,7 @@
 """One name for a term: each Korean word stands for the English one that notebooks/glossary.md gives it."""
 
 import re
+from pathlib import Path
 
 import anatomy
 import nbformat
@@ -8,6 +9,7 @@ import pytest
 from test_sentences import PAGES
 
 FILE = anatomy.NOTEBOOKS / "glossary.md"
+SUMMARIES = Path(__file__).parent / "summaries.md"
 README = anatomy.NOTEBOOKS.parent / "README.md"
 TABLE = re.compile(r"^\| (?:English|한국어) \|.*\n\|[-|]+\|\n((?:\|.*\n?)+)", re.MULTILINE)
 SUMMARY = re.compile(r"^\*\*한국어 요약\*\*\n+((?:\d\. .*\n)+)", re.MULTILINE)
@@ -34,7 +36,7 @@ def rows(table):
 
 
 class Glossary:
-    """What the file says: the terms, other words of the summaries, and the summaries word for word."""
+    """What the two files say: the terms, other words of the summaries, and the summaries word for word."""
 
     def __init__(self, text):
         terms, words = (rows(table) for table in TABLE.findall(text))
@@ -96,7 +98,7 @@ def faults(page, text, glossary):
         if here != there:
             yield (
                 f"{page}: line {n + 1} of the Korean summary says {here!r}, "
-                f"its line in notebooks/glossary.md {there!r}: correct one"
+                f"its line in tests/lessons/summaries.md {there!r}: correct one"
             )
     for part in filter(None, (table, summary)):
         text = text.replace(part[0], "\n")
@@ -110,7 +112,7 @@ def faults(page, text, glossary):
                 yield f"{page}: '{before[-40:]}{found[0]}': {found[0]} is {english[0]!r} in notebooks/glossary.md"
 
 
-GLOSSARY = Glossary(FILE.read_text(encoding="utf-8"))
+GLOSSARY = Glossary("\n".join(file.read_text(encoding="utf-8") for file in (FILE, SUMMARIES)))
 
 
 def test_the_glossary_has_one_row_for_a_term_and_no_idle_one():
