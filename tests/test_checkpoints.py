@@ -533,9 +533,12 @@ def test_a_load_that_fails_half_way_leaves_the_model_as_it_was(tmp_path):
 def test_what_could_not_be_read_again_is_not_saved(tmp_path):
     gan, batches = small(lr=np.float64(1e-3))
     numbers = "settings.opt_G.lr of type float64, settings.opt_D.lr of type float64, model.opt_G.param_groups"
+    kept = {tmp_path / "gan.pt": b"the last", tmp_path / "gan.pt.previous": b"the one before"}
+    for path, content in kept.items():
+        path.write_bytes(content)
     with pytest.raises(ValueError, match=f"settings must be plain Python values, got {numbers}.*needs float"):
         save(tmp_path / "gan.pt", gan, batches)
-    assert list(tmp_path.iterdir()) == []
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == kept
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

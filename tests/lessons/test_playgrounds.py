@@ -403,6 +403,10 @@ def test_walk_on_starts_from_q_towards_a_new_q():
     move(view, t=1)
     assert_shows(view, NEXT)
 
+    view = latent_explorer(sample, 10)
+    view.controls["walk on"].click()  # at t = 0 no slider moves, and P is another one
+    assert_shows(view, Q)
+
 
 def test_a_seed_gives_a_walk_and_touches_no_other_random_numbers():
     torch.manual_seed(0)
