@@ -114,6 +114,16 @@ def test_a_range_that_colab_does_not_satisfy_is_noticed():
     assert not_in_range(COLAB, BASE | LAB) == [f"jupyterlab missing, wanted {LAB['jupyterlab']}"]
 
 
+def test_each_extra_builds_on_the_one_before():
+    """`make browser` runs tests, and `make test` lessons: a stamp of the one stands for the other."""
+    extras = PROJECT["optional-dependencies"]
+    assert [extras[extra][0] for extra in ("test", "browser", "dev")] == [
+        "ganlib[lab]",
+        "ganlib[test]",
+        "ganlib[browser]",
+    ]
+
+
 def test_every_direct_dependency_is_locked_within_its_range():
     assert not_in_range(locked(LOCK), DIRECT) == []
 

@@ -104,6 +104,15 @@ def fault_of_command(words):
     return None
 
 
+def faults_of_installs(text):
+    """What a block runs after it has installed ganlib, without the extra that brings it."""
+    for _, block in FENCE.findall(text):
+        for extra in re.findall(r"-e \"?\.(?:\[(\w+)\])?", block):
+            brought = " ".join(EXTRAS.get(extra, [])) + " pip venv"
+            ran = re.findall(r"-m (\w+)", block)
+            yield from (f"-e .[{extra}] does not bring {module}" for module in ran if module not in brought)
+
+
 # Names, links, numbers
 
 
@@ -368,6 +377,7 @@ def test_the_programs_of_the_readme_run_one_after_the_other():
 
 def faults(page, text):
     yield from (f"{' '.join(c)}: {fault}" for c in commands(text) if c and (fault := fault_of_command(c)))
+    yield from faults_of_installs(text)
     yield from faults_of_links(text)
     yield from faults_of_names(text)
     yield from faults_of_numbers(page, text)
@@ -393,6 +403,7 @@ SLIPS = [  # (page, what stands there, what a slip makes of it, a word of the me
     ("README.md", "make lab\n", "make start\n", "knows no start"),
     ("README.md", "cd ganlib", "cd gan-lib", "a clone"),
     ("README.md", '".[lab]"', '".[notebooks]"', "no extra notebooks"),
+    ("README.md", '".[lab]"', '"."', "does not bring jupyterlab"),
     ("README.md", "-m jupyterlab notebooks", "-m jupyter_lab notebooks", "no module jupyter_lab"),
     ("README.md", "environment.yml\n", "environment.yaml\n", "conda finds no"),
     ("README.md", "mkdir -p mine", "mkdir -p my", "git does not leave my alone"),
