@@ -196,6 +196,7 @@ FACTS = {  # what a page says, with each number of its prose -> whether it is tr
         "Images are floats (n, 1, 28, 28) in [-1, 1]": "tests/test_images.py",
         "gradients at −40, 0 and 40": "tests/test_losses.py",
         "Sentences have at most twenty words": "tests/lessons/test_anatomy.py",
+        "midway between the worst good run and the best bad run": "tests/lessons/test_lesson_02.py",
         "half as fast again (81 against 54 steps per second)": 1.4 < 81 / 54 < 1.6,
         "to 6 steps per second": "timed beside one other program",
         "Lesson 02 computes in float64": "float64" in next(anatomy.NOTEBOOKS.glob("02_*")).read_text(encoding="utf-8"),
