@@ -420,6 +420,17 @@ def test_samples_and_state_of_copies():
     assert gan.settings != toy(gan.latent, adam, copies=2).settings  # a state of other copies is refused
 
 
+def test_a_kept_state_starts_each_run_at_the_same_place():
+    gan, batches = parallel_toy(), Minibatches(slices(), batch_size=20)
+    state, place, ends = copy.deepcopy(gan.state_dict()), copy.deepcopy(batches.state_dict()), []
+    for _ in range(2):
+        gan.load_state_dict(state)
+        batches.load_state_dict(place)
+        gan.step(batches)
+        ends.append(copied(gan.G))
+    assert equal(*ends)
+
+
 # ---- what cannot work is refused
 
 
