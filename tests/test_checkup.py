@@ -342,7 +342,7 @@ def test_flat_data_have_any_range():
             "x must have the dtype of the discriminator, torch.float32, .* torch.float64",
         ),
         ((images() * math.nan,), ValueError, "a minibatch must hold finite numbers, got NaN or inf: look at"),
-        ((images().index_fill(0, torch.tensor(3), math.inf),), ValueError, "must hold finite numbers"),
+        ((images().index_fill(0, torch.tensor(3), math.inf),), ValueError, "a minibatch must hold finite numbers"),
         ((images()[:, 0],), ValueError, r"got \(8, 1, 28, 28\) beside \(8, 28, 28\)"),
     ],
 )

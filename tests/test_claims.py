@@ -171,6 +171,9 @@ def test_signs_that_the_console_lacks_become_plain_letters(encoding, expected):
         ("566,800", 566_800, "right"),
         (100_000, 566_800, "5.7 times too small"),
         (700_000, 566_800, "near, 1.2 times too large"),
+        (1.09, 1.0, "right"),  # within a tenth of what was measured
+        (1.105, 1.0, "near, 1.1 times too large"),
+        (0.895, 1.0, "near, 1.1 times too small"),
         ("a lot", 566_800, 'write a number, such as 0.5 or "1/2"'),
         (float("nan"), 566_800, 'write a number, such as 0.5 or "1/2"'),
         (True, 566_800, 'write a number, such as 0.5 or "1/2"'),
