@@ -347,6 +347,15 @@ def programs(text):
     return blocks, [block for block in blocks if not re.search(r"\bgan\b|judge", block)]
 
 
+def faults_of_order(blocks):
+    """Calls that take fakes before real samples: nothing would stop, and precision would be called recall."""
+    calls = (node for block in blocks for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call))
+    for call in calls:
+        first, second = [*map(ast.unparse, call.args[:2]), "", ""][:2]
+        if first.startswith("fake") and second.startswith("real"):
+            yield f"real comes before fake, and not {ast.unparse(call)}"
+
+
 def faults_of_recipe(text):
     """Whether the GAN of the README is the better recipe, whose record the lesson shows."""
     block = next(block for block in programs(text)[0] if "GAN(" in block)
@@ -387,6 +396,7 @@ def faults(page, text):
         said = re.findall(r"  # (.*)", "\n".join(programs(text)[0]))
         yield from (f"nobody tests the comment {line!r}: see COMMENTS" for line in said if line not in COMMENTS)
         yield from faults_of_recipe(text)
+        yield from faults_of_order(programs(text)[0])
         yield from faults_of_programs(programs(text)[1], {"torch": torch})
 
 
@@ -424,6 +434,7 @@ SLIPS = [  # (page, what stands there, what a slip makes of it, a word of the me
     ("README.md", "2. the cache of your", "2. the network, then the cache of your", "the places of the data"),
     ("README.md", "return fake_logits.sigmoid().log().mean()", "return -fake_logits.sigmoid().log().mean()", "comment"),
     ("README.md", "lr=1e-3", "lr=1e-2", "another GAN"),
+    ("README.md", "(real.features, fake.features)", "(fake.features, real.features)", "real comes before fake"),
     ("README.md", "check, hint, solution\n", "check, hints, solution\n", "raises ImportError"),
 ]
 
