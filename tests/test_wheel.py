@@ -49,7 +49,10 @@ def test_the_wheel_holds_every_module_and_every_table(wheel):
     assert held == {name for name in names if name.startswith("ganlib/")}
 
 
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob(anatomy.LESSONS)), ids=lambda path: path.stem)
+# The lessons that need no images: the copies for Colab run the others outside of the repository, too.
+@pytest.mark.parametrize(
+    "path", [p for p in sorted(NOTEBOOKS.glob(anatomy.LESSONS)) if "data.load" not in p.read_text(encoding="utf-8")]
+)
 def test_a_lesson_runs_from_an_empty_folder(path, python, tmp_path):
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     script, empty = tmp_path / "lesson.py", tmp_path / "empty"
