@@ -36,7 +36,7 @@ from ganlib.show import live_grid
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "tools"))
-from anatomy import LESSONS, NOTEBOOKS, WIDGET  # noqa: E402
+from anatomy import WIDGET, lessons  # noqa: E402
 from run_notebooks import CELL_SECONDS  # noqa: E402
 
 PACKAGE = HERE.parent / "ganlib"
@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     finally:
         torch.set_num_threads(before)
     results["import_seconds"] = import_times(processes)
-    results["lessons"] = {path.stem: lesson(path) for path in sorted(NOTEBOOKS.glob(LESSONS)) if options.lessons}
+    results["lessons"] = {path.stem: lesson(path) for path in lessons() if options.lessons}
 
     options.out.mkdir(parents=True, exist_ok=True)
     for name, text in (("results.json", json.dumps(results, indent=2)), ("results.md", table(results))):

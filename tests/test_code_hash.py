@@ -229,7 +229,7 @@ def test_each_origin_of_a_name_counts(hash_of):
 
 # ---- the real tree
 
-LESSONS = sorted(NOTEBOOKS.glob(anatomy.LESSONS))
+LESSONS = anatomy.lessons()
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import anatomy
 import colab
 import nbformat
 import pytest
-from run_notebooks import NOTEBOOKS, normalise
+from run_notebooks import normalise
 
-LESSONS = sorted(NOTEBOOKS.glob(anatomy.LESSONS))
+LESSONS = anatomy.lessons()
 ANYWHERE = "https://example.invalid/course"
 STRICT = ["-q", "--nbval", "--nbval-cell-timeout=60"]
 

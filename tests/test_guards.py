@@ -16,17 +16,15 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from anatomy import LESSONS, NOTEBOOKS
+from anatomy import NOTEBOOKS, lessons
 from nbval.plugin import get_sanitize_patterns
-from run_notebooks import CELL_SECONDS, unwrapped
+from run_notebooks import CELL_SECONDS, loads_mnist, unwrapped
 
 ROOT = Path(__file__).resolve().parent.parent
-LESSON_FILES = sorted(NOTEBOOKS.glob(LESSONS))
-LESSON_CELLS = {
-    path.name[:2]: [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
-    for path in LESSON_FILES
-}
-IMAGES = [n for n, cells in LESSON_CELLS.items() if any("data.load" in cell.source for cell in cells)]
+LESSON_FILES = lessons()
+NOTEBOOK_OF = {path.name[:2]: nbformat.read(path, as_version=4) for path in LESSON_FILES}
+LESSON_CELLS = {n: [cell for cell in nb.cells if cell.cell_type == "code"] for n, nb in NOTEBOOK_OF.items()}
+IMAGES = [n for n, nb in NOTEBOOK_OF.items() if loads_mnist(nb)]
 CLEAN = {name: value for name, value in os.environ.items() if not re.match(r"GANLIB_|M?A?K?E?FLAGS|MAKELEVEL", name)}
 
 
@@ -392,7 +390,7 @@ def test_the_suite_keeps_no_test_from_running_or_failing():
 
 def test_every_notebook_is_a_lesson_that_is_checked():
     others = {path.name for path in NOTEBOOKS.glob("*.ipynb")} - {path.name for path in LESSON_FILES}
-    assert others == {"corrections.ipynb"}, "LESSONS in tools/anatomy.py finds the lessons for every guard"
+    assert others == {"corrections.ipynb"}, "lessons() in tools/anatomy.py finds the lessons for every guard"
 
 
 def test_make_lists_its_verbs():

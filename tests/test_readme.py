@@ -268,7 +268,7 @@ def faults_of_tables(text):
     found = table(text, "## Speed")[2:]
     yield from (f"speed: {row} is not in benchmarks/results.json, {wanted}" for row in found if row not in wanted)
     lessons = {int(row[0]): row for row in table(text, "## Lessons")[2:]}
-    files_of = {int(path.name[:2]): path.name for path in anatomy.NOTEBOOKS.glob(anatomy.LESSONS)}
+    files_of = {int(path.name[:2]): path.name for path in anatomy.lessons()}
     if {n: re.search(r"\(notebooks/(.*)\)", row[1])[1] for n, row in lessons.items()} != files_of:
         yield f"the table of lessons has {list(lessons)}, notebooks/ has {files_of}"
     places = " ".join(re.findall(r"^\d\. (.*)$", text.partition("in this order")[2].partition("\n|")[0], re.MULTILINE))

@@ -58,7 +58,7 @@ def disagreements(table, stored):
 
 
 def test_every_lesson_has_a_table_of_its_claims():
-    lessons = {path.name[:2] for path in NOTEBOOKS.glob(anatomy.LESSONS)}
+    lessons = {path.name[:2] for path in anatomy.lessons()}
     assert lessons == {path.name[:2] for path in CLAIMS}
     assert {*CLAIMS, QUALITY} == set(TABLES)
 

@@ -12,7 +12,7 @@ import anatomy
 import colab
 import nbformat
 import pytest
-from run_notebooks import NOTEBOOKS
+from run_notebooks import loads_mnist
 from test_structure import ROOT, tracked
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def test_the_wheel_holds_every_module_and_every_table(wheel):
 
 # The lessons that need no images: the copies for Colab run the others outside of the repository, too.
 @pytest.mark.parametrize(
-    "path", [p for p in sorted(NOTEBOOKS.glob(anatomy.LESSONS)) if "data.load" not in p.read_text(encoding="utf-8")]
+    "path", [path for path in anatomy.lessons() if not loads_mnist(nbformat.read(path, as_version=4))]
 )
 def test_a_lesson_runs_from_an_empty_folder(path, python, tmp_path):
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]

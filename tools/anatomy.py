@@ -19,7 +19,6 @@ import nbformat
 from nbformat import NotebookNode
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-LESSONS = "0[1-6]_*.ipynb"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#{1,3}) +(.+?) *$", re.MULTILINE)
@@ -91,6 +90,17 @@ class Minutes:
     core: int
     further: int
     exercises: int
+
+
+def lessons(folder: Path = NOTEBOOKS) -> list[Path]:
+    """The files of the lessons, in their order."""
+    return sorted(folder.glob("0[1-6]_*.ipynb"))
+
+
+def said(output: NotebookNode) -> str:
+    """What an output prints, or the text that stands for its picture."""
+    text: str = output.get("text") or output.get("data", {}).get("text/plain", "")
+    return text
 
 
 def is_folded(cell: NotebookNode) -> bool:
@@ -197,7 +207,7 @@ def main(arguments: list[str] | None = None, folder: Path = NOTEBOOKS) -> int:
     parser.add_argument("--write", action="store_true", help="write the minutes into the title cells")
     options = parser.parse_args(arguments)
     wanted = tuple(options.lesson)
-    paths = [path for path in sorted(folder.glob(LESSONS)) if not wanted or path.name.startswith(wanted)]
+    paths = [path for path in lessons(folder) if not wanted or path.name.startswith(wanted)]
     if not paths:
         parser.error(f"lesson must begin the name of a file in {folder.name}, got {' '.join(wanted) or 'none'}")
     for path in paths:

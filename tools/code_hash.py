@@ -1,4 +1,4 @@
-"""A hash of the code that a run uses, whatever it is called, wherever it lies and however it is imported.
+"""A hash of the code that a run uses, however it is imported.
 
 It covers each definition that is reached, with the full names of what it uses: what is added elsewhere changes nothing.
 Comments, layout, docstrings and the words of errors do not count. What is found by a name that is computed while

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from anatomy import LESSONS, NOTEBOOKS, is_closed
+from anatomy import NOTEBOOKS, is_closed, lessons
 from nbformat import NotebookNode
 from run_notebooks import store
 
@@ -136,14 +136,14 @@ def without_answers(nb: NotebookNode) -> NotebookNode:
 
 def write_setup(folder: Path = NOTEBOOKS) -> None:
     """Write the setup cell into every lesson of a folder; one that has it stays untouched."""
-    for path in sorted(folder.glob(LESSONS)):
+    for path in lessons(folder):
         if store(with_setup(nbformat.read(path, as_version=4)), path):
             print(f"{path.name}: the setup cell is new")
 
 
 def make_copies(wheel: Path) -> dict[str, NotebookNode]:
     """Name -> copy of each lesson, with the wheel and with all stored outputs."""
-    paths = sorted(NOTEBOOKS.glob(LESSONS))
+    paths = lessons()
     return {path.name: with_wheel(nbformat.read(path, as_version=4), wheel) for path in paths}
 
 

@@ -9,10 +9,12 @@ import math
 import operator
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 MIME = "application/x-conditions+json"
 ORDER = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 SEEN = re.compile(r"(\S+) ([<>]=?) ([^\s;]+)")
 
 
@@ -42,7 +44,7 @@ def measured(source: str, namespace: dict[str, Any]) -> dict[str, dict[str, str]
 
 def watched(source: str) -> str:
     """The code of a cell that also shows, as an output of the type MIME, what its conditions compare."""
-    here = f"__import__('sys').path.append({__file__.rpartition('/')[0]!r})"
+    here = f"__import__('sys').path.append({str(Path(__file__).parent)!r})"
     show = (
         f"__import__('IPython').display.display({{{MIME!r}: __import__('conditions').measured({source!r}, globals())}}"
     )
@@ -56,7 +58,7 @@ def comparisons(seen: str) -> list[tuple[float, str, float]]:
 
 def holds(left: Any, sign: str, right: Any) -> Any:
     """Whether a comparison is true."""
-    return getattr(operator, {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}[sign])(left, right)
+    return HOLDS[sign](left, right)
 
 
 def margin(left: float, sign: str, right: float) -> float:

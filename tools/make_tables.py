@@ -214,14 +214,14 @@ def quality_table(folder: Path, jobs: int = 1, *, confirming: bool = False) -> b
         "recipes of lesson 04 on MNIST: quality of 10,000 samples against CPU seconds of training on one thread; "
         "'textbook with' one change and 'better without' one; losses are means over the last 100 steps"
     )
-    path, head = folder / "04_quality.json", {"about": about, **code_of_quality(), "first": quality.first_steps()}
+    path, head, first = folder / "04_quality.json", {"about": about, **code_of_quality()}, quality.first_steps()
     if not confirming:
-        make(path, head, quality.units(), quality.run, jobs)
+        make(path, head | {"first": first}, quality.units(), quality.run, jobs)
         return True
 
     def differences(table: Table) -> list[str]:
-        old, new = table["first"], head.pop("first")  # what was recorded stays
-        return [d for n in old | new for d in differing(old.get(n), new.get(n), TOLERANCE.get(n, 1e-3), n)]
+        old = table["first"]  # what was recorded stays
+        return [d for n in old | first for d in differing(old.get(n), first.get(n), TOLERANCE.get(n, 1e-3), n)]
 
     sample = f"the first {quality.FIRST} steps of each recipe and the measures of real images"
     return confirm(path, head, sample, differences)

@@ -239,7 +239,7 @@ def find(names: list[str], folder: Path) -> list[Path]:
 
     Raises ValueError for a name that no lesson begins with.
     """
-    lessons = sorted(folder.glob(anatomy.LESSONS))
+    lessons = anatomy.lessons(folder)
     if not names:
         return lessons
     if names == ["changed"]:

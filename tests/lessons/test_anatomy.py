@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-LESSONS = sorted(anatomy.NOTEBOOKS.glob(anatomy.LESSONS))
+LESSONS = anatomy.lessons()
 CORRECTIONS = anatomy.NOTEBOOKS / "corrections.ipynb"
 MAX_CORE, MAX_WORDS, MAX_VISIBLE, MAX_CELL = 45, 4_500, 130, 30  # minutes, words, lines of the core, lines of a cell
 ROWS = range(3, 6)

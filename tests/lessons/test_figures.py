@@ -19,8 +19,7 @@ from scipy.stats import norm
 
 from ganlib import tables
 
-PATHS = sorted(anatomy.NOTEBOOKS.glob(anatomy.LESSONS))
-LESSONS = {path.name[:2]: nbformat.read(path, as_version=4) for path in PATHS}
+LESSONS = {path.name[:2]: nbformat.read(path, as_version=4) for path in anatomy.lessons()}
 NUMBER = r"[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?"
 WHAT_TO_DO = "Which is right? Mend the cell and run make notebooks, or mend the oracle in tests/lessons/test_figures.py"
 

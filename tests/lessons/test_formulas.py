@@ -7,8 +7,6 @@ import ast
 import difflib
 import inspect
 import re
-import tomllib
-from pathlib import Path
 
 import anatomy
 import nbformat
@@ -19,11 +17,11 @@ import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from scipy import integrate, linalg, special, stats
 from scipy.spatial import distance  # noqa: F401
+from test_numbers import TWINS, blank
 
 from ganlib import losses, metrics, models, targets  # noqa: F401
 
 PAGES = sorted(anatomy.NOTEBOOKS.glob("*.ipynb"))
-TWINS = tomllib.loads((Path(__file__).parent / "formulas.toml").read_text(encoding="utf-8"))
 WHERE = "tests/lessons/formulas.toml"
 
 TEX = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$", re.DOTALL)
@@ -116,9 +114,6 @@ class Reader:
 
 def formulas(raw):
     """The places (start, end) of the formulas of a text in Markdown."""
-
-    def blank(found):
-        return re.sub(r"[^\n]", " ", found[0])
 
     text = NOT_TEXT.sub(blank, anatomy.without_fences(raw))
     for pattern in (TEX, LAYERS):

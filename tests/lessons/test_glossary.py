@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import anatomy
-import nbformat
 import pytest
+from test_numbers import texts
 from test_sentences import PAGES
 
 FILE = anatomy.NOTEBOOKS / "glossary.md"
@@ -21,7 +21,7 @@ NEAR = 8  # words before a bracket, among which its English term stands
 def text_of(page):
     if page == "README":
         return README.read_text(encoding="utf-8")
-    return "\n\n".join(cell.source for cell in nbformat.read(PAGES[page], 4).cells if cell.cell_type == "markdown")
+    return "\n\n".join(texts(PAGES[page]))
 
 
 TEXTS = {page: text_of(page) for page in (*PAGES, "README")}

@@ -3,13 +3,13 @@
 import ast
 import builtins
 import contextlib
-import importlib
 import inspect
 import keyword
 import re
 from pathlib import Path
 
 import anatomy
+import messages
 import nbformat
 import pytest
 import torch
@@ -20,7 +20,7 @@ from test_formulas import TEX, Code
 from ganlib import playgrounds
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {path.stem[:2]: path for path in sorted(anatomy.NOTEBOOKS.glob(anatomy.LESSONS))}
+PAGES = {path.stem[:2]: path for path in anatomy.lessons()}
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 ITALICS = re.compile(r"(?<![\w*\\])\*([^*\n→]+)\*(?![\w*])")
 SHOWN = re.compile(r"\b(?:columns?|rows?) \*([^*\n]+)\*")  # a cell prints or draws it under this name
@@ -32,8 +32,7 @@ STANDARD = {*dir(builtins), *keyword.kwlist, *dir(torch.Tensor), "_", "self", "f
 
 
 def exercises_of(lesson):
-    module = ROOT / "ganlib" / "exercises" / f"lesson_{lesson}.py"
-    return importlib.import_module(f"ganlib.exercises.{module.stem}").EXERCISES if module.exists() else []
+    return getattr(messages.lessons().get(lesson), "EXERCISES", [])
 
 
 def texts_in(tree):
@@ -57,7 +56,7 @@ class Names:
                 self.known |= {getattr(node, of, None) for of in ("id", "arg", "attr", "name", "asname")}
             self.texts |= {text for tree in code.trees.values() for text in texts_in(tree)}
             outputs = [output for cell in nb.cells for output in cell.get("outputs", [])]
-            self.printed += "\n".join(o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs)
+            self.printed += "\n".join(map(anatomy.said, outputs))
             module = Path(playgrounds.__file__).parent / f"lesson_{lesson}.py"
             if module.exists():
                 self.labels |= texts_in(ast.parse(module.read_text(encoding="utf-8")))

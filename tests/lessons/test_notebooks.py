@@ -13,7 +13,7 @@ import run_notebooks
 from nbval.plugin import get_sanitize_patterns
 
 ROOT = Path(__file__).resolve().parents[2]
-LESSONS = sorted(anatomy.NOTEBOOKS.glob(anatomy.LESSONS))
+LESSONS = anatomy.lessons()
 TAGS = {"nbval-ignore-output", "raises-exception"}
 # The cells whose outputs no run compares, and why they cannot be.
 IGNORED = {

@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from ganlib import tables
 
-LESSONS = sorted(anatomy.NOTEBOOKS.glob(anatomy.LESSONS))
+LESSONS = anatomy.lessons()
 CONSTANTS = tomllib.loads((Path(__file__).parent / "constants.toml").read_text(encoding="utf-8"))
 TWINS = tomllib.loads((Path(__file__).parent / "formulas.toml").read_text(encoding="utf-8"))  # what they say is checked
 CITED = "algorithm|chapter|equation|example|exercise|figure|lemma|lesson|page|proposition|section|theorem"

@@ -16,6 +16,7 @@ import pytest
 import test_numbers
 import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from run_notebooks import unwrapped
 
 from ganlib import losses, metrics, models, targets
 
@@ -64,8 +65,7 @@ def code(wanted):
 
 def printed(cell):
     """What a cell has stored, with broken lines joined."""
-    texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in code(cell).outputs)
-    return "\n".join(texts).replace("\n    ", " ")
+    return unwrapped("\n".join(map(anatomy.said, code(cell).outputs)))
 
 
 def shown(cell, label, k=0):
