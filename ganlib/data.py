@@ -1,7 +1,8 @@
-"""The images of the course: MNIST, Fashion-MNIST, and a stand-in for MNIST that needs no network."""
+"""The images of the course, MNIST, Fashion-MNIST and a stand-in that needs no network; and how to split data."""
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,57 @@ def load(name: str = "mnist") -> Dataset:
             say(f"Note: the cache {folder} cannot be written ({unwritable}): the next load downloads again.")
     _say_unverified(archive, folder, arrays, verified)
     return _dataset(archive.title, source, archive.classes, arrays)
+
+
+def split(x: Tensor, y: Tensor, shares: Sequence[float], seed: int = 0) -> list[tuple[Tensor, Tensor]]:
+    """Shuffle labelled examples and return a part (x, y) for each of the ``shares``, such as (0.6, 0.2, 0.2).
+
+    ``x``: (n, ...), finite; ``y``: integer classes (n,) from 0 on, two or more. The ``shares`` sum to 1; ``seed`` alone
+    decides which example comes into which part. Raises ValueError for others, and where a part would be empty or lack
+    a class of the whole. Lesson 01.
+    """
+    x, y, given = torch.as_tensor(x), torch.as_tensor(y), torch.as_tensor(shares, dtype=torch.float64).reshape(-1)
+    _check_examples(x, y)
+    if not (given > 0).all():
+        raise ValueError(f"shares must be positive, got {given.tolist()}: leave out a part that shall have nothing")
+    if abs(given.sum() - 1) > 1e-6:
+        raise ValueError(
+            f"shares must sum to 1, got {given.tolist()}, in sum {given.sum():.4g}: write a fraction for each part"
+        )
+    order = torch.randperm(len(y), device="cpu", generator=torch.Generator("cpu").manual_seed(seed))
+    parts = order.tensor_split((given.cumsum(0)[:-1] * len(y)).round().long().tolist())
+    for k, rows in enumerate(parts, 1):
+        if not len(rows):
+            mend = "take more examples, or a larger share for it"
+            raise ValueError(f"shares must leave each part an example, got none of {len(y)} for part {k}: {mend}")
+        for label, n in zip(*(found.tolist() for found in y.unique(return_counts=True)), strict=True):
+            if not (y[rows] == label).any():
+                mend = f"each part needs one, so collect {len(parts)} or more"
+                mend = mend if n < len(parts) else "try another seed, or a larger share for it"
+                raise ValueError(f"part {k} must hold each class, got none of class {label} ({n} in all): {mend}")
+    return [(x[rows], y[rows]) for rows in parts]
+
+
+def _check_examples(x: Tensor, y: Tensor) -> None:
+    if y.ndim != 1:
+        mend = "take y[:, 0]" if y.shape[1:] == (1,) else "one label an example; of one-hot rows make y.argmax(1)"
+        raise ValueError(f"y must have shape (n,), got {tuple(y.shape)}: {mend}")
+    if x.shape[:1] != y.shape:
+        mend = "leave out the same examples of both"
+        raise ValueError(f"x and y must be equally long, got {tuple(x.shape)} and {tuple(y.shape)}: {mend}")
+    if y.is_floating_point() or y.dtype == torch.bool:
+        cause = "a comparison gives bools" if y.dtype == torch.bool else "a table read from a CSV file holds floats"
+        raise ValueError(f"y must hold integers, got {y.dtype}: {cause}, write y.long()")
+    classes = y.unique().tolist()
+    if len(classes) < 2:
+        mend = "shuffle a file that is sorted by class before you cut it"
+        raise ValueError(f"y must hold two classes or more, got {classes} in {len(y)} examples: {mend}")
+    if classes[0] < 0:
+        mend = "of -1 and 1 make (y > 0).long()" if classes == [-1, 1] else "leave out examples without a label"
+        raise ValueError(f"y must hold classes from 0 on, got {classes[0]}: {mend}")
+    if len(bad := (~x.isfinite()).reshape(len(x), -1).any(1).nonzero()):
+        where = f"{len(bad)} of {len(x)} rows, first in row {int(bad[0])}"
+        raise ValueError(f"x must be finite, got NaN or infinity in {where}: an empty cell of a table becomes NaN")
 
 
 def _say_unverified(archive: files.Archive, folder: Path, arrays: dict[str, np.ndarray], verified: list[bool]) -> None:

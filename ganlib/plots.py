@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.ticker import LogLocator, NullLocator
 
 from .images import IMAGE_SHAPE, check_images
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 Drawn = TypeVar("Drawn", bound=Axes | list[Axes])
+Grid = tuple[Any, Any, Any]  # x (w,), y (h,) and values (h, w)
 History = Sequence[Mapping[str, Any]]  # what a training loop appends: {"step": step, **log}
 
 # One look for each role in every figure. Each colour has a contrast of 3 or more to white, and colour-blind readers
@@ -45,6 +47,7 @@ FIXED_POINT: dict[str, Any] = {"color": NEUTRAL, "linestyle": ":", "linewidth": 
 WIDTH = 8.6  # inches of a page
 SMALL = 9  # the smallest letters, in points
 MEASURES = {"frechet": "Fréchet distance (our judge's features, 10,000 samples)"}  # as axes name them
+PALE = 0.25  # of a colour in white paper: what lies on it has a dark edge
 GAP = 1  # pixels between two images
 GREY, PAPER = 200, 255  # of the gap and of an empty place
 
@@ -86,17 +89,23 @@ def curves(
     dots: Mapping[str, tuple[Any, Any]] | None = None,
     at: Mapping[str, float] | None = None,
     level: Mapping[str, float] | None = None,
+    spread: Mapping[str, tuple[Any, Any]] | None = None,
     **settings: Any,
 ) -> Axes:
     """Draw named curves over ``x``: p, p_g, D and D* in their own looks, up to three others in looks to tell apart.
 
     ``named``: values (n,) by name, for the places ``x`` (n,); ``dots``: pairs (x, y) by name, drawn as black dots.
-    ``at`` and ``level`` mark places and heights by name, with a dotted line. ``settings`` such as ``ylabel`` are for
-    the axes. Raises ValueError for more than three other names. Introduced in lesson 02.
+    ``at`` and ``level`` mark places and heights by name, with a dotted line. ``spread``: pairs (low, high) of values
+    (n,) by the name of a curve, a pale band behind it. ``settings`` such as ``ylabel`` are for the axes. Raises
+    ValueError for more than three other names, and for a band without a curve. Introduced in lesson 02.
     """
     looks = {name: STYLE[role] for name, role in ROLES.items()}
     looks |= _looks("named", [name for name in named if name not in ROLES])
+    if alone := [name for name in spread or {} if name not in named]:
+        raise ValueError(f"spread must hold names of curves, got {', '.join(alone)}: curves are {', '.join(named)}")
     ax = ax or _axes((7, 3.2))
+    for name, (low, high) in (spread or {}).items():
+        ax.fill_between(_array(x), _array(low), _array(high), color=looks[name]["color"], alpha=PALE, linewidth=0)
     for name, y in named.items():
         _line(ax, x, y, looks[name] | {"marker": ""}, label=name)
     for name, (x_of_dots, y) in (dots or {}).items():
@@ -125,6 +134,65 @@ def orbits(named: Mapping[str, Any], ax: Axes | None = None, **settings: Any) ->
         _line(ax, x, y, looks[name] | {"linewidth": min(looks[name]["linewidth"], 2), "marker": ""}, label=name)
         _line(ax, x[:1], y[:1], {"color": INK, "marker": "o"})
     ax.set(**{"aspect": "equal"} | settings)
+    _legend(ax)
+    return ax
+
+
+@on_white
+def plane(
+    points: Mapping[str, Any],
+    ax: Axes | None = None,
+    *,
+    shade: Grid | None = None,
+    contours: Mapping[str, Grid] | None = None,
+    boundary: Grid | None = None,
+    at: Mapping[str, tuple[float, float]] | None = None,
+    **settings: Any,
+) -> Axes:
+    """Draw points in the plane by class, up to three classes, in looks to tell apart.
+
+    ``points``: (n, 2) by the name of the class. A grid is x (w,), y (h,) and values (h, w). ``shade``: a grid of
+    p(second class | x), white at 1/2, else the pale colour of the class that is more probable. ``contours``: grids of
+    densities by the name of the class; lines at 1/2 and 1/20 of the largest value hold 50 % and 95 % of a Gaussian.
+    ``boundary``: a grid, with a black line where it is 1/2. ``at``: places (x, y) by name, each a star. ``settings``
+    such as ``xlabel`` are for the axes. Raises ValueError for more than three names and for other shapes. Introduced in
+    lesson 01.
+    """
+    contours = contours or {}
+    looks = _looks("points", list(dict.fromkeys([*points, *contours])))
+    rows = {name: _array(pairs) for name, pairs in points.items()}
+    for name, pairs in rows.items():
+        if pairs.shape[1:] != (2,):
+            raise ValueError(f"points of {name!r} must have shape (n, 2), got {pairs.shape}: choose two columns")
+    asked = {"shade": shade, "boundary": boundary} | {f"contours of {name!r}": grid for name, grid in contours.items()}
+    grids: dict[str, Any] = {kind: [*map(_array, grid)] for kind, grid in asked.items() if grid is not None}
+    for kind, (x, y, values) in grids.items():
+        if values.shape != (*y.shape, *x.shape):
+            got = f"{x.shape}, {y.shape} and {values.shape}"
+            raise ValueError(f"{kind} must be x (w,), y (h,) and values (h, w), got {got}: a row of values has one y")
+    ax = ax or _axes((5.6, 4.8))
+    if "shade" in grids:
+        low, high = (1 - PALE * (1 - np.array(to_rgb(look["color"]))) for look in SERIES[:2])
+        pale = LinearSegmentedColormap.from_list("pale", np.stack([low, np.ones(3), high]))
+        ax.pcolormesh(*grids["shade"], cmap=pale, vmin=0, vmax=1, shading="nearest", zorder=0)
+    for name, pairs in rows.items():
+        look = looks[name] | {"linestyle": "", "markersize": 5, "markeredgecolor": INK, "markeredgewidth": 0.5}
+        _line(ax, pairs[:, 0], pairs[:, 1], look, label=name)
+    for name in contours:
+        hill = grids[f"contours of {name!r}"]
+        _level_lines(ax, hill, hill[2].max() / np.array([20, 2]), looks[name], None if name in points else name)
+    if "boundary" in grids:
+        fence = {"color": INK, "linestyle": "-", "linewidth": 2}
+        _level_lines(ax, grids["boundary"], [0.5], fence, "boundary: p = 1/2")
+    ax.set(**{"aspect": "equal"} | settings)
+    for name, place in (at or {}).items():
+        x, y = map(float, place)
+        _line(ax, [x], [y], {"color": INK, "linestyle": "", "marker": "*", "markersize": 14})
+        side, shift = ("right", -9) if x > np.mean(ax.get_xlim()) else ("left", 9)
+        ax.annotate(
+            name, (x, y), xytext=(shift, 0), textcoords="offset points", ha=side, va="center", fontsize=10,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )  # fmt: skip
     _legend(ax)
     return ax
 
@@ -501,6 +569,16 @@ def _curves(step: np.ndarray, curves: dict[str, tuple[np.ndarray, str]], ax: Axe
 
 def _array(values: Any) -> np.ndarray:
     return np.asarray(values.detach() if hasattr(values, "detach") else values)
+
+
+def _level_lines(ax: Axes, grid: Grid, levels: Any, look: dict[str, Any], label: str | None) -> None:
+    """Lines where a grid crosses levels, and their name; neither where it crosses none."""
+    x, y, values = grid
+    if crossed := [level for level in levels if values.min() < level < values.max()]:
+        color, dashes, width = look["color"], look["linestyle"], min(look["linewidth"], 2)
+        ax.contour(x, y, values, crossed, colors=color, linestyles=dashes, linewidths=width, zorder=3)
+        if label:
+            _line(ax, [], [], look | {"linewidth": width, "marker": ""}, label=label)
 
 
 def _looks(argument: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:

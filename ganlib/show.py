@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from IPython import get_ipython
 from IPython.display import display
-from matplotlib.collections import Collection
+from matplotlib.collections import Collection, QuadMesh
 from matplotlib.colors import to_hex
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
@@ -137,6 +138,18 @@ def facts(figure: Figure, *, exact: bool) -> str:
         shown = points[few] if exact or len(points) < 3 else ()
         return f"{_look(line)}; {len(points)} points{''.join(map(at, shown))}"
 
+    def shape(artist: Any) -> str:
+        if isinstance(artist, QuadMesh):
+            values = np.asarray(artist.get_array())
+            nine = values[np.ix_(*((n // 6, n // 2, 5 * n // 6) for n in values.shape))]
+            ends = " to ".join(to_hex(artist.cmap(end)) for end in (0.0, 1.0))
+            return f"shade {ends} {values.shape}{at(nine.flat) * exact}"
+        if isinstance(artist, ContourSet):
+            lines = zip(artist.levels, artist.get_paths(), strict=True)
+            levels = [f" {number(level)}{''.join(map(at, _along(path.vertices)))}" for level, path in lines]
+            return f"{_look(artist)}, contour{','.join(levels) * exact}"
+        return _look(artist)
+
     def said(ax: Any) -> Iterator[str]:
         yield f"axes: {words(' / '.join(filter(None, map(ax.get_title, ('left', 'center')))))}"
         for axis in (ax.xaxis, ax.yaxis) if ax.axison else ():
@@ -154,7 +167,7 @@ def facts(figure: Figure, *, exact: bool) -> str:
         legend = ax.get_legend()
         entries = zip(legend.get_texts(), legend.legend_handles, strict=True) if legend else ()
         rest = {
-            "others": [*map(drawn, nameless), *map(_look, shapes), *(f"image {i.get_size()}" for i in ax.images)],
+            "others": [*map(drawn, nameless), *map(shape, shapes), *(f"image {i.get_size()}" for i in ax.images)],
             "notes": [words(t.get_text()) + at(getattr(t, "xy", t.get_position())) * exact for t in ax.texts],
             "legend": [f"{words(text.get_text())}: {_look(handle)}" for text, handle in entries],
         }
@@ -163,11 +176,19 @@ def facts(figure: Figure, *, exact: bool) -> str:
     return "\n".join(line.rstrip() for ax in figure.axes for line in said(ax))
 
 
+def _along(places: Any) -> Any:
+    """Five places (5, 2), evenly spaced along a path (n, 2): rounding may add to its places, not to its length."""
+    length = np.r_[0, np.linalg.norm(np.diff(places, axis=0), axis=1).cumsum()]
+    return np.transpose([np.interp(np.linspace(0, length[-1], 5), length, axis) for axis in np.transpose(places)])
+
+
 def _look(artist: Any) -> str:
     """The role of a colour, if it has one, the colour, and the style."""
     colour: Any
     if isinstance(artist, Line2D):
         colour, *style = artist.get_color(), artist.get_linestyle(), f"{artist.get_linewidth():g}", artist.get_marker()
+    elif isinstance(artist, ContourSet):
+        colour, style = artist.get_edgecolor()[0], [str(artist.linestyles), f"{np.max(artist.get_linewidth()):g}"]
     elif isinstance(artist, Collection):
         colour, style = artist.get_facecolor()[0], []
     else:

@@ -1,8 +1,8 @@
-"""Distributions on the line with an exact density, to learn from and to compare with. Lesson 02."""
+"""Distributions on the line and in the plane with an exact density, to learn from and to compare with."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -99,3 +99,70 @@ class Uniform:
         """Return n draws (n, 1), float64, that depend on ``rng`` alone."""
         unit = torch.rand(n, 1, dtype=torch.float64, device=rng.device, generator=rng)
         return self.low + (self.high - self.low) * unit
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """The normal distribution of d numbers at once: a place in the plane, or the pixels of an image.
+
+    ``mean`` (d,) and ``covariance`` (d, d), symmetric and positive definite: tensors, or numbers, which become float64.
+    All is computed in the dtype of the covariance. Raises ValueError for other shapes and numbers. Lesson 01.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    _factor: Tensor = field(init=False, repr=False)  # of Cholesky: covariance = factor @ factor.T
+
+    def __post_init__(self) -> None:
+        given = torch.as_tensor(self.covariance, dtype=None if hasattr(self.covariance, "dtype") else torch.float64)
+        covariance = given.clone() if given.is_floating_point() else given.double()
+        mean = torch.as_tensor(self.mean, dtype=covariance.dtype, device=covariance.device).clone()
+        vars(self).update(mean=mean, covariance=covariance, _factor=_factor(mean, covariance))
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return log p(x), shape (...), for ``x`` (..., d); raises ValueError for another width."""
+        d = len(self.mean)
+        if x.shape[-1:] != (d,):
+            mend = "make rows of images by x.flatten(1)" if x.shape[1:].numel() == d else "one row is one place"
+            raise ValueError(f"x must have shape (..., {d}), got {tuple(x.shape)}: {mend}")
+        rows = (x.to(self.mean) - self.mean).reshape(-1, d)
+        standard = torch.linalg.solve_triangular(self._factor, rows.T, upper=False)
+        squares = standard.square().sum(0).reshape(x.shape[:-1])
+        return -(squares + d * math.log(2 * math.pi)) / 2 - self._factor.diagonal().log().sum()
+
+    def density(self, x: Tensor) -> Tensor:
+        """Return p(x), shape (...), for ``x`` (..., d); with hundreds of numbers it is 0 or infinite in a computer."""
+        return self.log_density(x).exp()
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        """Return n draws (n, d), in the dtype of the covariance, that depend on ``rng`` alone."""
+        noise = torch.randn(n, len(self.mean), dtype=self.mean.dtype, device=rng.device, generator=rng)
+        return self.mean + noise.to(self.mean.device) @ self._factor.T
+
+
+def _factor(mean: Tensor, covariance: Tensor) -> Tensor:
+    """The Cholesky factor of the covariance, both arguments checked."""
+    d = mean.numel()
+    if mean.ndim != 1 or not d:
+        raise ValueError(f"mean must have shape (d,), got {tuple(mean.shape)}: of rows x (n, d) it is x.mean(0)")
+    if covariance.shape != (d, d):
+        mend = "of rows x (n, d) it is x.T.cov()" if covariance.ndim > 1 else "make it by torch.eye(d) * variances"
+        raise ValueError(f"covariance must have shape {(d, d)} beside this mean, got {tuple(covariance.shape)}: {mend}")
+    for name, values in (("mean", mean), ("covariance", covariance)):
+        if bad := int((~values.isfinite()).sum()):
+            mend = "look for NaN in the data" if bad < values.numel() else "a mean needs one sample, a covariance two"
+            raise ValueError(f"{name} must be finite, got NaN or infinity in {bad} of {values.numel()} places: {mend}")
+    if (off := (covariance - covariance.T).abs().max()) > 1e-3 * covariance.abs().max():  # rounding stays far below
+        raise ValueError(f"covariance must be symmetric, got {off:.4g} between twins: [i, j] and [j, i] are one number")
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    variances, eps = covariance.diagonal(), torch.finfo(covariance.dtype).eps
+    constant = variances <= (4 * eps * mean).square()  # so small a variance is the rounding of the mean
+    # The share of a variance that the other numbers do not explain: where it is 0, rounding leaves up to 64 eps.
+    if failed or constant.any() or (variances * torch.cholesky_inverse(factor).diagonal()).max() > 0.01 / eps:
+        if (lowest := torch.linalg.eigvalsh(covariance)[0]) < -1e-3 * covariance.abs().max():
+            mend = "look for a wrong sign, or for a number beside the diagonal that is too large"
+            raise ValueError(f"covariance must be positive definite, got the eigenvalue {lowest:.4g}: {mend}")
+        cause = f"{constant.sum()} of {d} numbers never change, the first is number {constant.int().argmax()}"
+        cause = cause if constant.any() else f"{d} samples or fewer, or a number that the others determine"
+        raise ValueError(f"covariance must not be singular, got {cause}: add a small number to its diagonal")
+    return factor

@@ -276,3 +276,85 @@ def test_the_real_mnist(monkeypatch):
     assert mnist.train_labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert mnist.train_labels.bincount().tolist()[:3] == [5923, 6742, 5958]
     assert ((mnist.train_images + 1) / 2).mean().item() == pytest.approx(0.1307, abs=1e-4)
+
+
+N = 50
+X, Y = torch.arange(2.0 * N).reshape(N, 2), torch.arange(N) % 2
+
+
+@pytest.mark.parametrize(
+    ("n", "shares", "sizes"),
+    [
+        (N, (0.6, 0.2, 0.2), [30, 10, 10]),
+        (33, (0.6, 0.2, 0.2), [20, 6, 7]),  # 19.8 and 26.4 are rounded, so all are there
+        (N, torch.full((3,), 1 / 3), [17, 16, 17]),
+        (N, [1], [N]),
+    ],
+)
+def test_the_parts_have_their_shares_and_together_are_all_examples(n, shares, sizes):
+    parts = data.split(X[:n], Y[:n], shares)
+    assert [len(x) for x, _ in parts] == [len(y) for _, y in parts] == sizes
+    rows = torch.cat([x[:, 0] for x, _ in parts]).long() // 2
+    assert sorted(rows.tolist()) == [*range(n)] != rows.tolist()
+    assert torch.equal(torch.cat([x for x, _ in parts]), X[rows])
+    assert torch.equal(torch.cat([y for _, y in parts]), Y[rows])
+
+
+def test_the_seed_alone_decides_who_comes_where():
+    state = torch.get_rng_state()
+    halves = [data.split(X, Y, (0.5, 0.5), seed)[1][0] for seed in range(400)]
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(7)
+    assert torch.equal(data.split(X, Y, (0.5, 0.5))[1][0], halves[0])
+    assert not torch.equal(halves[1], halves[0])
+    often = torch.stack(halves)[..., 0].long().flatten().bincount()[::2] / 400  # each example, in the second half
+    assert often.tolist() == pytest.approx([0.5] * N, abs=0.1)
+
+
+def test_images_and_numpy_arrays_keep_their_form():
+    (x, y), _ = data.split(torch.zeros(N, 1, 28, 28), Y.to(torch.uint8), (0.5, 0.5))
+    assert (x.shape, x.dtype, y.shape, y.dtype) == ((25, 1, 28, 28), torch.float32, (25,), torch.uint8)
+    ours, theirs = (data.split(x, y, (0.5, 0.5))[0] for x, y in ((X, Y), (X.numpy(), Y.numpy())))
+    assert all(map(torch.equal, ours, theirs))
+
+
+HOLES, RARE = X.clone(), Y.clone()
+HOLES[7, 1], HOLES[9], RARE[3] = np.nan, np.inf, 2
+NO_CLASS, NO_NUMBER = "y must hold two classes or more, got", "x must be finite, got NaN or infinity in"
+NOT_SPLIT = [
+    ({"y": Y[1:]}, "x and y must be equally long, got (50, 2) and (49,): leave out the same examples of both"),
+    ({"x": HOLES}, f"{NO_NUMBER} 2 of 50 rows, first in row 7: an empty cell of a table becomes NaN"),
+    (
+        {"y": Y.float()},
+        "y must hold integers, got torch.float32: a table read from a CSV file holds floats, write y.long()",
+    ),
+    ({"y": Y > 0}, "y must hold integers, got torch.bool: a comparison gives bools, write y.long()"),
+    ({"y": Y[:, None]}, "y must have shape (n,), got (50, 1): take y[:, 0]"),
+    (
+        {"y": torch.eye(2)[Y]},
+        "y must have shape (n,), got (50, 2): one label an example; of one-hot rows make y.argmax(1)",
+    ),
+    ({"y": 2 * Y - 1}, "y must hold classes from 0 on, got -1: of -1 and 1 make (y > 0).long()"),
+    ({"y": Y - 1}, "y must hold classes from 0 on, got -1: leave out examples without a label"),
+    ({"y": 0 * Y + 4}, f"{NO_CLASS} [4] in 50 examples: shuffle a file that is sorted by class before you cut it"),
+    ({"x": X[:0], "y": Y[:0]}, f"{NO_CLASS} [] in 0 examples"),
+    ({"shares": (80, 20)}, "shares must sum to 1, got [80.0, 20.0], in sum 100: write a fraction for each part"),
+    ({"shares": 0.2}, "shares must sum to 1, got [0.2], in sum 0.2"),
+    ({"shares": (1.2, -0.2)}, "shares must be positive, got [1.2, -0.2]: leave out a part that shall have nothing"),
+    ({"shares": (1, 0)}, "shares must be positive, got [1.0, 0.0]"),
+    ({"shares": (0.5, 0.495, 0.005)}, "shares must leave each part an example, got none of 50 for part 3: take more"),
+    (
+        {"y": RARE},
+        "part 1 must hold each class, got none of class 2 (1 in all): each part needs one, so collect 2 or more",
+    ),
+    (
+        {"shares": (0.98, 0.02)},
+        "part 2 must hold each class, got none of class 1 (25 in all): try another seed, or a larger",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), NOT_SPLIT)
+def test_what_cannot_be_split_is_refused_with_a_sentence(given, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        data.split(**{"x": X, "y": Y, "shares": (0.6, 0.4)} | given)

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 from gallery import (
+    CLASSES,
     EXAMPLES,
+    GROUND,
     PATHS,
     PLACES,
     ROLES,
@@ -24,7 +26,7 @@ from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 
-from ganlib import plots
+from ganlib import plots, targets
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +140,22 @@ REFUSED = [
     (plots.quality, (RUNS, ["e"]), "rows must hold"),
     (functools.partial(plots.quality, metric="recal"), (RUNS, ["a"]), "rows must hold"),
     (plots.curves, (X, hills("p", "a", "b", "c", "d")), f"named {FOURTH}"),
+    (functools.partial(plots.curves, spread={"b": (X, X)}), (X, hills("a")), "names of curves, got b: curves are a"),
     (plots.orbits, (dict.fromkeys("abcd", PATHS["a"]),), f"named {FOURTH}"),
+    (functools.partial(plots.plane, contours=dict.fromkeys("bcd", GROUND)), (CLASSES,), f"points {FOURTH}"),
+    (plots.plane, ({"a": X},), r"points of 'a' must have shape \(n, 2\), got \(61,\): choose two columns"),
+    *(
+        (
+            functools.partial(plots.plane, **{name: given}),
+            (CLASSES,),
+            f"{words} must be x .w,., y .h,. and values .h, w",
+        )
+        for name, given, words in (
+            ("shade", (GROUND[1], GROUND[0], GROUND[2]), "shade"),
+            ("boundary", (X, X, X), "boundary"),
+            ("contours", {"b": (*np.meshgrid(X, X), np.outer(X, X))}, "contours of 'b'"),
+        )
+    ),
     (plots.slope_shares, (PLACES, {"one": [1]}), "sizes of 'one' must be one for each of the 6 places, got 1: put"),
     (plots.image_rows, ({"A": A_GRID, "B": images(5)},), "equally many images each, got 4 of 'A', 5 of 'B': take the"),
 ]
@@ -164,7 +181,14 @@ def spiral(ax):
     return plots.orbits({f"γ = {k}": np.transpose([k + X, X**2]) for k in range(3)}, ax, title="orbits", ylabel="y")
 
 
-CROWDED = {"names in panels": example(in_panels, long_names), "orbits in panels": example(in_panels, spiral)}
+def painters(ax):
+    """As the lesson has them, with a line for a class that has no points."""
+    hills = {"new": (X, X, np.exp(-np.add.outer(X**2, X**2)))}
+    names = {"title": "two painters", "xlabel": "warmth"}
+    return plots.plane({"painter A": PATHS["a"], "painter B": PATHS["b"]}, ax, contours=hills, boundary=GROUND, **names)
+
+
+CROWDED = {f"{draw.__name__} in panels": example(in_panels, draw) for draw in (long_names, spiral, painters)}
 FIGURES = {name: it for name, it in (EXAMPLES | CROWDED).items() if name not in ("tile", "panels")}
 ON_AXES = [name for name, (draw, *_) in EXAMPLES.items() if "ax" in inspect.signature(draw).parameters]
 
@@ -207,7 +231,7 @@ def turned(value):
     return torch.tensor(np.asarray(value, float)).requires_grad_()
 
 
-@pytest.mark.parametrize("name", ["curves", "orbits", "slope_shares"])
+@pytest.mark.parametrize("name", ["curves", "orbits", "plane", "slope_shares"])
 def test_tensors_and_lists_give_the_same_figure(name):
     draw, arguments, settings = EXAMPLES[name]
     assert sheet(draw(*map(turned, arguments), **settings)) == sheet(kept(name))
@@ -225,6 +249,9 @@ PLANTED = {
     "entries of a legend": ("probabilities", lambda ax: swap(*ax.get_legend().get_texts(), "text")),
     "an axis label": ("losses", lambda ax: ax.set_ylabel("value")),
     "a limit": ("slope_shares", lambda ax, _: ax.set_ylim(1)),
+    "a shade upside down": ("plane", lambda ax: ax.collections[0].set_array(ax.collections[0].get_array()[::-1])),
+    "a contour elsewhere": ("plane", lambda ax: ax.collections[1].set_paths(ax.collections[2].get_paths())),
+    "the look of a boundary": ("plane", lambda ax: ax.collections[3].set_edgecolor(plots.NEUTRAL)),
     "a bar starts elsewhere": ("slope_shares", lambda _, ax: ax.patches[-3].set_y(1)),
     "a hatch": ("slope_shares", lambda ax, _: ax.containers[0][0].set_hatch("o")),
     "names of rows": ("dot_plot", lambda ax: ax.set_yticks([0, 1], ["b", "a"])),
@@ -398,3 +425,24 @@ def test_curves_that_agree_are_all_seen(names):
         assert seen(ax.figure, look["color"]) > 150, look
     ax.lines[0].set(linewidth=9, zorder=9, linestyle="-")  # one that covers the others
     assert seen(ax.figure, looks[1]["color"]) < 10
+
+
+def test_points_and_words_are_seen_on_every_shade():
+    ax = kept("plane")
+    shades = ax.collections[0].cmap(np.linspace(0, 1, 101))
+    edges = [line.get_markeredgecolor() for line in ax.lines if line.get_marker() not in ("", "None")]
+    assert len(edges) == 4  # of two classes and two stars
+    assert min(contrast(edge, shade[:3]) for edge in (*edges, plots.INK) for shade in shades) > 10
+    assert apart(*(tuple(shades[k, :3]) for k in (0, 50, 100))) > 0.04
+    for k, look in ((0, plots.SERIES[0]), (-1, plots.SERIES[1])):  # a quarter of the colour
+        np.testing.assert_allclose(1 - shades[k, :3], (1 - np.array(to_rgb(look["color"]))) / 4, atol=1e-6)
+
+
+def test_the_lines_of_a_gaussian_hold_half_and_95_percent():
+    gaussian = targets.Gaussian((0.5, -0.3), ((1, 0.6), (0.6, 0.5)))
+    x, y = torch.linspace(-5, 6, 221).double(), torch.linspace(-4, 4, 161).double()
+    density = gaussian.density(torch.stack(torch.meshgrid(x, y, indexing="xy"), -1))
+    (hill,) = plots.plane({}, contours={"a": (x, y, density)}).collections
+    draws = gaussian.sample(20_000, torch.Generator().manual_seed(0))
+    held = [path.contains_points(draws).mean() for path in hill.get_paths()]
+    assert held == pytest.approx([0.95, 0.5], abs=0.01)

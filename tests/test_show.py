@@ -208,6 +208,29 @@ def test_the_facts_of_bars_shapes_and_named_rows():
     assert "x: q, log\ny: , linear; one; two\nothers: #b0102e 1.5 o; 1 points (1, 0) | " in facts(figure, exact=False)
 
 
+def plane(slope=0.5, width=1.0, names=("a", "b"), error=0.0, turn=1):
+    """A shade, two lines of a density and a straight boundary through the middle of the grid."""
+    x, y = np.linspace(-2, 2, 25), np.linspace(-1, 1, 13)
+    p = 1 / (1 + np.exp(slope * y[:, None] - x)) + error
+    density = np.exp(-8 * y[:, None] ** 2 - x**2 / width)
+    return plots.plane(
+        {name: [(0, 1)] for name in names}, shade=(x, y, p[::turn]), contours={"b": (x, y, density)}, boundary=(x, y, p)
+    ).figure
+
+
+def test_the_facts_of_a_plane():
+    found = facts(plane(), exact=True)
+    nine = [1 / (1 + np.exp(y / 2 - x)) for y in (-2 / 3, 0, 2 / 3) for x in (-4 / 3, 0, 4 / 3)]
+    assert f"others: shade #c7e7e2 to #ebc3cb (13, 25) ({', '.join(f'{p:.4g}' for p in nine)}) | " in found
+    assert "| #b0102e -- 1.7, contour 0.05 (-0.8333, -0.555) " in found
+    assert "| #000000 - 2, contour 0.5 (0.5, 1) (0.25, 0.5) (0, 0) (-0.25, -0.5) (-0.5, -1)\n" in found
+    others = (plane(slope=0.4), plane(width=1.1), plane(names=("b", "a")), plane(turn=-1))
+    assert len({found, *(facts(figure, exact=True) for figure in others)}) == 5
+    assert {facts(plane(error=e), exact=True) for e in (1e-15, -1e-15)} == {found}  # where the line meets the grid
+    trained = facts(plane(), exact=False)
+    assert "shade #c7e7e2 to #ebc3cb (13, 25) | #b0102e -- 1.7, contour | #000000 - 2, contour\n" in trained
+
+
 def test_facts_are_the_same_where_arithmetic_differs_a_little():
     for p in (1.0005, 0.12345, 5e-7, 0):
         assert len({facts(named_curves(np.full(9, p + e)), exact=True) for e in (0, 1e-14, -1e-14)}) == 1

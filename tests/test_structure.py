@@ -20,6 +20,7 @@ THIRD = {
     "playgrounds.lesson_04": {"show", "playgrounds"},
     "exercises": {"exercises.engine"},
     "exercises.engine": set(),
+    "exercises.lesson_01": {"exercises.engine"},
     "exercises.lesson_02": {"exercises.engine"},
     "exercises.lesson_04": {"exercises.engine"},
 }

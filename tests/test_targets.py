@@ -1,6 +1,7 @@
-"""The distributions on the line against scipy.stats."""
+"""The distributions on the line and in the plane against scipy.stats."""
 
 import math
+import re
 from dataclasses import FrozenInstanceError
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ganlib.targets import Mixture, Uniform, normal
+from ganlib.targets import Gaussian, Mixture, Uniform, normal
 
 X = torch.linspace(-9, 9, 721, dtype=torch.float64)
 PARTS = {"means": (-2.0, 0.5, 3.0), "sds": (0.5, 1.0, 0.25), "weights": (0.2, 0.5, 0.3)}
@@ -157,3 +158,91 @@ def test_what_is_no_mixture_is_refused_with_a_sentence(parts, words):
 def test_what_is_no_interval_is_refused_with_a_sentence(ends):
     with pytest.raises(ValueError, match=f"low must be below high, both finite, got {ends[0]} and {ends[1]}: swap"):
         Uniform(*ends)
+
+
+def moments(d, dtype=torch.float64):
+    x = torch.randn(3 * d, d, generator=generator(d)).double() @ torch.diag(torch.arange(1.0, d + 1).double())
+    return x.mean(0).to(dtype), x.to(dtype).T.cov().reshape(d, d)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+@pytest.mark.parametrize("shape", [(), (7,), (2, 3), (0,)])
+def test_the_density_of_many_numbers_is_that_of_scipy(d, shape):
+    mean, covariance = moments(d)
+    x = 3 * torch.randn(*shape, d, dtype=torch.float64, generator=generator())
+    expected = np.reshape([stats.multivariate_normal.logpdf(row, mean, covariance) for row in x.reshape(-1, d)], shape)
+    for ours in (Gaussian(mean, covariance), Gaussian(mean.tolist(), covariance.numpy())):
+        np.testing.assert_allclose(ours.log_density(x), expected, rtol=1e-12)
+        np.testing.assert_allclose(ours.density(x), np.exp(expected), rtol=1e-11)
+    np.testing.assert_allclose(
+        Gaussian(mean, covariance.float()).log_density(x), expected.astype("f"), 1e-4, strict=True
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_samples_of_many_numbers_have_the_moments_and_depend_on_the_generator_alone(dtype):
+    mean, covariance = moments(3, dtype)
+    ours, state = Gaussian(mean, covariance), torch.get_rng_state()
+    draws, same, others = (ours.sample(100_000, generator(seed)) for seed in (1, 1, 2))
+    assert (draws.shape, draws.dtype) == ((100_000, 3), dtype)
+    np.testing.assert_allclose(draws.mean(0), mean, atol=0.05)
+    np.testing.assert_allclose(draws.T.cov(), covariance, atol=0.02 * covariance.max().item())
+    distances = (draws - mean) @ covariance.inverse() * (draws - mean)
+    assert stats.kstest(distances.sum(1).numpy(), stats.chi2(3).cdf).pvalue > 0.01
+    assert [torch.equal(draws, again) for again in (same, others)] == [True, False]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_gaussian_stays_what_it_is_and_can_be_differentiated():
+    mean, covariance = moments(2)
+    ours, x = Gaussian(mean, covariance), torch.ones(2, dtype=torch.float64, requires_grad=True)
+    slope, before = torch.linalg.solve(covariance, mean - 1), covariance.clone()
+    for moment in (mean, covariance):
+        moment += 1
+    ours.log_density(x).backward()
+    assert torch.equal(ours.covariance, before)
+    np.testing.assert_allclose(x.grad, slope, rtol=1e-12)
+    with pytest.raises(FrozenInstanceError):
+        ours.mean = mean
+
+
+def test_numbers_become_float64_and_rounding_may_leave_a_covariance_a_little_lopsided():
+    for covariance in (((1, 0.6), (0.6, 1)), torch.eye(2, dtype=torch.int64)):
+        assert Gaussian((0, 0), covariance).sample(3, generator()).dtype == torch.float64
+    mean, covariance = moments(50, torch.float32)
+    covariance[3, 7] += 1e-6 * covariance.max()
+    assert Gaussian(mean, covariance).log_density(mean).isfinite()
+
+
+DATA = torch.randn(100, 5, generator=generator())
+FLAT = DATA.where(torch.arange(5) % 3 != 1, torch.tensor(0.1))  # 1 and 4; the mean of 0.1 is rounded
+TWINS, EYE = DATA[:, [0, 1, 2, 3, 3]], torch.eye(2)
+DEPENDENT = [x for data in (DATA[:2], DATA[:5], TWINS, 1 + TWINS) for x in (data, data.double())]
+SINGULAR = "covariance must not be singular, got"
+NO_GAUSSIAN = [
+    (0.0, EYE, r"mean must have shape (d,), got (): of rows x (n, d) it is x.mean(0)"),
+    ([], EYE[:0, :0], "mean must have shape (d,), got (0,)"),
+    ([0, 0], DATA.cov(), "shape (2, 2) beside this mean, got (100, 100): of rows x (n, d) it is x.T.cov()"),
+    ([0, 0], [1, 2], "shape (2, 2) beside this mean, got (2,): make it by torch.eye(d) * variances"),
+    ([0], 2.0, "covariance must have shape (1, 1) beside this mean, got (): make it by torch.eye"),
+    ([0, math.nan], EYE, "mean must be finite, got NaN or infinity in 1 of 2 places: look for NaN in the data"),
+    ([0, 0], [[1, math.inf], [math.inf, 1]], "covariance must be finite, got NaN or infinity in 2 of 4 places: look"),
+    ([0, 0], math.nan * EYE, "got NaN or infinity in 4 of 4 places: a mean needs one sample, a covariance two"),
+    ([0, 0], [[1, 0.5], [0.25, 1]], "must be symmetric, got 0.25 between twins: [i, j] and [j, i] are one number"),
+    ([0, 0], [[1, 2], [2, 1]], "must be positive definite, got the eigenvalue -1: look for a wrong sign, or for a"),
+    ([0, 0], 0 * EYE, f"{SINGULAR} 2 of 2 numbers never change, the first is number 0: add a small number"),
+    (FLAT.mean(0), FLAT.T.cov(), f"{SINGULAR} 2 of 5 numbers never change, the first is number 1"),
+    *((x.mean(0), x.T.cov(), f"{SINGULAR} 5 samples or fewer, or a number that the") for x in DEPENDENT),
+]
+
+
+@pytest.mark.parametrize(("mean", "covariance", "words"), NO_GAUSSIAN)
+def test_what_is_no_gaussian_is_refused_with_a_sentence(mean, covariance, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        Gaussian(mean, covariance)
+
+
+def test_places_of_another_width_are_refused_with_a_sentence():
+    for shape, words in (((4, 3), "one row is one place"), ((4, 1, 2, 1), "make rows of images by x.flatten(1)")):
+        with pytest.raises(ValueError, match=re.escape(f"x must have shape (..., 2), got {shape}: {words}")):
+            Gaussian(*moments(2)).log_density(torch.zeros(shape))

@@ -41,6 +41,9 @@ SHAPES = {
 }
 FREE = "the task leaves it free"
 EQUIVALENT: dict[str, dict[str, str]] = {
+    "01.draw": dict.fromkeys((
+        "y] + ( → y] - (", "+ (L[ → + (-L[", "+ (L[y] @ z[:, :, None])[ → + (-(L[y] @ z[:, :, None]))[",
+    ), "the noise is symmetric"),
     "02.js_divergence": {
         "= (p + q) / 2 kl_p = torch.x ... ) - torch.xlogy(q, m) return → "
         "= (q + p) / 2 kl_p = torch.x ... ) - torch.xlogy(p, m) return": "it is symmetric",

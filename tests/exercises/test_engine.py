@@ -573,7 +573,7 @@ def test_an_exercise_is_found_by_its_name(double):
 @pytest.mark.parametrize("call", [exercises.check, exercises.hint, exercises.solution, exercises.find])
 @pytest.mark.parametrize("name", ["04.generator_los", "99.x", "", twice])
 def test_an_unknown_name_lists_the_known_ones(call, name):
-    with pytest.raises(ValueError, match=r"must be one of 02\.value, .*04\.generator_loss, .*: check the sp") as error:
+    with pytest.raises(ValueError, match=r"must be one of 01\.fit_.*, 04\.generator_loss, .*: check the sp") as error:
         call(name)
     assert f"got {name!r}" in str(error.value)
 

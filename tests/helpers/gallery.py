@@ -13,8 +13,9 @@ import ipywidgets
 import matplotlib
 import numpy as np
 import torch
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.colors import to_hex
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -24,6 +25,7 @@ from matplotlib.ticker import FixedLocator, LogLocator
 from views import everything
 
 from ganlib import plots
+from ganlib.playgrounds.lesson_01 import likelihood_playground, models_playground
 from ganlib.playgrounds.lesson_02 import value_playground
 from ganlib.playgrounds.lesson_04 import latent_explorer
 
@@ -77,6 +79,12 @@ MEANS = history(real_prob=[0.9, 0.6, 0.8, 0.7], fake_prob=[0.1, 0.3, 0.2, 0.4])
 X = np.array([0, 1, 3, 4])
 SEVEN = {"D*": X**2, "new": X + 5, "p_g": 3 - X, "p": 2 * X, "other": -X, "D": X - 1, "last": 7 - X}
 PATHS = {"a": [(1, 2), (3, 0)], "b": [(4, -1), (2, 2)], "c": [(0, 5), (1, 1)]}
+CLASSES = {"a": [(0, 0), (1, 2.5), (2, 1)], "b": [(4, 1), (3, 2)]}
+GROUND = X, [0, 1, 3], [[0.9, 0.6, 0.2, 0.1], [1, 0.8, 0.6, 0.3], [0.9, 0.9, 0.7, 0.4]]  # x, y, and a row for each y
+HILLS = {
+    "a": (X, [0, 1, 2], [[0, 1, 2, 1], [0, 3, 9, 2], [0, 0, 1, 3]]),
+    "c": (X, X, torch.eye(4).requires_grad_() / 4 + 0.01),
+}
 PLACES = {"near": [0, 0, 1, 0], "far": [6, 5.5]}
 SLOPES = {"one": [1, 3, 0, 2, 2, 2], "other": [0, 0, 1, 0, 4, 3]}
 ROW_NUMBERS = {"A": {"one two": 0.3456, "recall": "all"}, "B": {"one two": -1234.5, "recall": 12.34}}
@@ -92,8 +100,22 @@ def example(draw, *arguments, **settings):
 EXAMPLES = {
     "panels": example(plots.panels, 2, height=2, sharey=True),
     "curves": example(plots.curves, X, SEVEN, **MARKS, title="T"),
+    "curves with a spread": example(plots.curves, X, {"D": X, "a": 9 - X}, spread={"a": (8 - X, 9 + X)}),
     "curves on a log scale": example(plots.curves, X, {"p": X + 1.0}, at={"here": 1}, yscale="log", xlabel="s"),
     "orbits": example(plots.orbits, PATHS, title="T", ylabel="y"),
+    "plane": example(
+        plots.plane,
+        CLASSES,
+        shade=GROUND,
+        contours=HILLS,
+        boundary=GROUND,
+        at={"here": (1, 1), "there": (3.5, 2.5)},
+        title="T",
+        xlabel="warmth",
+    ),
+    "plane without a line": example(
+        plots.plane, {"a": [(0, 1)], "b": np.zeros((0, 2))}, boundary=(X, [0, 1], np.ones((2, 4)))
+    ),
     "slope_shares": example(plots.slope_shares, PLACES, SLOPES, at={"data": 2}),
     "dot_plot": example(plots.dot_plot, {"a": [1, 2, 40], "b": [8]}, at={"none": 3}, xscale="log", xlabel="distance"),
     "tile": example(plots.tile, inked(5), columns=3),
@@ -115,7 +137,12 @@ def sample(z):
     return torch.tanh(z[:, :2]).repeat_interleave(14, 1)[:, None, :, None] * torch.linspace(1, 0.5, 28)
 
 
-PLAYGROUNDS = {"value_playground": value_playground, "latent_explorer": lambda: latent_explorer(sample, 10)}
+PLAYGROUNDS = {
+    "models_playground": models_playground,
+    "likelihood_playground": likelihood_playground,
+    "value_playground": value_playground,
+    "latent_explorer": lambda: latent_explorer(sample, 10),
+}
 
 
 def drawn(name):
@@ -188,11 +215,24 @@ def words_of(artist):
     """What kind of thing it is, how it looks and where it is; None for the bars, which are told together."""
     if isinstance(artist, Line2D):
         return f"line, {look(artist)}: {points(artist.get_xydata())}"
+    if isinstance(artist, PolyCollection) and len(artist.get_paths()) > 1:
+        faces = [f"{colour(face[:3])} {short(face[3])}" for face in artist.get_facecolor()]
+        areas = zip(faces, artist.get_paths(), strict=True)
+        return f"areas, edge {artist.get_linewidth()[0]:g}: {', '.join(f'{a} {points(b.vertices)}' for a, b in areas)}"
     if isinstance(artist, PolyCollection):
         face = (
             f"{colour(artist.get_facecolor()[0][:3])}, alpha {artist.get_alpha()}, edge {artist.get_linewidth()[0]:g}"
         )
         return f"area, {face}: {points(artist.get_paths()[0].vertices)}"
+    if isinstance(artist, QuadMesh):
+        ends = ", ".join(to_hex(artist.cmap(end)) for end in (0.0, 0.5, 1.0))
+        values = " ".join(map(short, artist.get_array().flat))
+        corners = artist.get_coordinates().reshape(-1, 2)
+        return f"shade, {ends} for {artist.get_clim()}: {values} from {points(corners[:1])} to {points(corners[-1:])}"
+    if isinstance(artist, ContourSet):
+        look_of = f"{colour(artist.get_edgecolor()[0])} {artist.linestyles} {np.max(artist.get_linewidth()):g}"
+        lines = (f"{short(at)} {points(path.vertices)}" for at, path in zip(artist.levels, artist.get_paths()))
+        return f"contour, {look_of}: {', '.join(lines)}"
     if isinstance(artist, AxesImage):
         way = f"{artist.get_cmap().name} {artist.get_clim()} {artist.origin} {artist.get_interpolation()}"
         return f"picture, {way}: {ink(artist.get_array())}"

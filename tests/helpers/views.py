@@ -33,7 +33,7 @@ def everything(widget):
 
 
 def assert_known_to_ipywidgets_7(widget):
-    old = {"VBox", "HBox", "Image", "HTML", "FloatSlider", "BoundedFloatText", "Dropdown", "Button"}
+    old = {"VBox", "HBox", "Image", "HTML", "FloatSlider", "BoundedFloatText", "Dropdown", "Button", "ToggleButtons"}
     for part in everything(widget):
         assert type(part).__name__ in old
         assert isinstance(part, ipywidgets.DOMWidget)

@@ -13,9 +13,14 @@ import anatomy
 import nbformat
 import numpy as np
 import pytest
+import torch
+from matplotlib.figure import Figure
 from run_notebooks import unwrapped
-from scipy.special import expit, ndtri
-from scipy.stats import norm
+from scipy.linalg import sqrtm
+from scipy.optimize import minimize
+from scipy.spatial import cKDTree
+from scipy.special import expit, logsumexp, ndtr, ndtri
+from scipy.stats import multivariate_normal, norm
 
 from ganlib import tables
 
@@ -99,6 +104,225 @@ def path(name, points):
 def mark(x, y):
     """The facts of a dotted line at the place x, or at the height y."""
     return f"#767676 : …; 2 points ({x}, 0) ({x}, 1)" if y is None else f"#767676 : …; 2 points (0, {y}) (1, {y})"
+
+
+def normals(rng, *shape):
+    return torch.randn(shape, dtype=torch.float64, generator=rng).numpy()
+
+
+def painted(side, n, rng):
+    """Paintings of painter A, on the side -1, or of B: their covariance is [[1, 0.6], [0.6, 1]]."""
+    return normals(rng, n, 2) @ [[1, 0.6], [0, 0.8]] + (side, 0)
+
+
+def paintings(n, rng):
+    """What lesson 01 draws; all that it makes of them is computed anew, with numpy and scipy."""
+    y = torch.randint(2, (n,), generator=rng).numpy()
+    both = [painted(side, n, rng) for side in (-1, 1)]
+    return np.where(y[:, None], both[1], both[0]), y
+
+
+def two_subjects(n, rng):
+    y = torch.randint(2, (n,), generator=rng).numpy()
+    usual = torch.rand(n, dtype=torch.float64, generator=rng).numpy() >= 0.25
+    return np.c_[2 * y - 1, np.where(usual == (y == 0), 2, -2)] + 0.8 * normals(rng, n, 2), y
+
+
+def logistic(x, y):
+    """The log-odds of places (n, 2), by logistic regression."""
+    ones, signs = np.c_[x, np.ones(len(x))], 2 * y - 1
+
+    def loss(w):
+        odds = signs * (ones @ w)
+        return np.logaddexp(0, -odds).sum() + w[:2] @ w[:2] / 2e6, (-signs * expit(-odds)) @ ones + w * (1, 1, 0) / 1e6
+
+    w = minimize(loss, np.zeros(3), jac=True, tol=1e-7).x
+    return lambda x: x @ w[:2] + w[2]
+
+
+def class_gaussians(x, y, ddof=1):
+    """The log-odds of places (n, 2), by two Gaussians; each x belongs to the second one in the share y."""
+    A, B = (multivariate_normal(s @ x / s.sum(), np.cov(x.T, aweights=s, ddof=ddof)) for s in (1 - y, y))
+    return lambda x: B.logpdf(x) - A.logpdf(x) + math.log(y.sum() / (1 - y).sum())
+
+
+def em(x, y, more):
+    odds = class_gaussians(x, y)
+    for _ in range(30):
+        odds = class_gaussians(np.r_[x, more], np.r_[y, expit(odds(more))], ddof=0)
+    return odds
+
+
+def neighbours(k, x, y):
+    """The votes of the nearest k, above 0 for the second class."""
+    return lambda asked: y[cKDTree(x).query(asked, [*range(1, k + 1)])[1]].mean(1) - 0.5
+
+
+def errors(odds, x, y):
+    """The share of errors, in percent."""
+    return 100 * np.mean((odds(x) > 0) != y)
+
+
+def frechet(a, b):
+    covariances = np.cov(a.T), np.cov(b.T)
+    return sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(sum(covariances) - 2 * sqrtm(covariances[0] @ covariances[1]))
+
+
+STEPS = np.linspace(-4, 4, 161)
+PLACES = np.stack(np.meshgrid(STEPS, STEPS), 2)  # (161, 161, 2), a row for each y
+
+
+def contour(values, *levels):
+    """The facts of lines at these levels, of values at PLACES."""
+    said = []
+    for level, line in zip(levels, Figure().subplots().contour(STEPS, STEPS, values, levels).get_paths()):
+        places = line.vertices @ (1, 1j)
+        length = np.r_[0, abs(np.diff(places)).cumsum()]
+        five = np.interp(np.linspace(0, length[-1], 5), length, places)
+        said.append(f" {level}" + "".join(f" ({at.real}~0.0006, {at.imag}~0.0006)" for at in five))
+    return f"contour{','.join(said)}"
+
+
+def recorded(lesson, part):
+    """What a part of a claim compares, in the recorded run on MNIST with the seed 0; NaN where it is not recorded."""
+    [row] = [row for row in tables.load(f"{lesson}_claims")["rows"] if (row["data"], row["seed"]) == ("MNIST", 0)]
+    return next((float(seen[part].split()[0]) for *_, seen in row["claims"].values() if part in seen), math.nan)
+
+
+# The digits are computed in float32: their decimals are not among the facts.
+def lesson_01():
+    rng, of_split = (torch.Generator().manual_seed(0) for _ in range(2))
+    order = torch.randperm(1000, generator=of_split).numpy()
+    x, y = (rows[order] for rows in paintings(1000, rng))
+    train, validation, test = zip(np.split(x, (600, 800)), np.split(y, (600, 800)))
+    of_one = [train[0][train[1] == c] for c in (0, 1)]
+    densities = [multivariate_normal(rows.mean(0), np.cov(rows.T)) for rows in of_one]
+    rules = {"logistic regression": logistic(*train), "class Gaussians": class_gaussians(*train)}
+    p_B, hills = [expit(odds(PLACES)) for odds in rules.values()], [density.pdf(PLACES) for density in densities]
+    shade = ", ".join(f"{p}" for p in p_B[0][26:135:54, 26:135:54].flat)
+    ring_A, ring_B = (contour(hill, hill.max() / 20, hill.max() / 2) for hill in hills)
+    seen = [path(f"painter {name}", rows[:120]) for name, rows in zip("AB", of_one)]
+    warmth, strokes = "x: warmth of the colours, linear", "y: length of the strokes, linear"
+    black = "line boundary: p = 1/2: …; 0 points"
+    yield "# fit-show"
+    yield "Left: logistic regression, p(B|x) as shades. Right: class Gaussians; the rings hold 50 and 95 %."
+    yield from ("axes:", f"{warmth}, -4 to 4", f"{strokes}, -4 to 4", *seen, black)
+    yield f"others: shade #c7e7e2 to #ebc3cb (161, 161) ({shade}) | #000000 - 2, {contour(p_B[0], 0.5)}"
+    yield from ("axes:", f"{warmth}, -4 to 4", "y: , linear, -4 to 4", *seen, black)
+    yield f"others: #1f9e89 - 2, {ring_A} | #b0102e -- 1.7, {ring_B} | #000000 - 2, {contour(p_B[1], 0.5)}"
+    fresh = paintings(20_000, torch.Generator().manual_seed(1))
+    errs = zip(("logistic regression errs", "class Gaussians err"), rules.values())
+    yield from (f"{name} in {errors(odds, *fresh)} % of 20,000 new paintings" for name, odds in errs)
+
+    new = densities[1].mean + normals(rng, 600, 2) @ np.linalg.cholesky(densities[1].cov).T
+    of_B, of_A = (painted(side, 20_000, rng) for side in (1, -1))
+    apart = f"new paintings {frechet(of_B, new)}, paintings of painter A {frechet(of_B, of_A)}"
+    yield from ("# questions-show", "your guess: none yet, measured: ('sure', 'sure')")
+    for place in ((0.3, 0.0), (4.0, -4.0)):
+        usual = sum(len(rows) / 600 * density.pdf(place) for rows, density in zip(of_one, densities))
+        both = ", ".join(f"{expit(odds(place))} by {name}" for name, odds in rules.items())
+        yield f"p(B|x) at {place}: {both}. p(x), by class Gaussians alone: {usual}"
+    yield f"Fréchet distance to painter B: {apart}"
+    yield "Left: paintings of both. Right: the ones of painter B are new, drawn by class Gaussians."
+    yield from ("axes:", f"{warmth}, -4 to 5", f"{strokes}, -5 to 4", *seen)
+    yield from ("others: #000000 … *; 1 points (4, -4)", "notes: (4, −4) (4, -4)")
+    yield from ("axes:", f"{warmth}, -4 to 5", "y: , linear, -5 to 4", seen[0], path("new, like painter B", new[:120]))
+    yield from ("# playground", "Left, what the chosen model knows; right, both errors, pale where you have been.")
+
+    tries, best_rule = (1, 3, 9, 27, 81, 243), ndtr(-1.25)
+    asked = {"new paintings": fresh, "the validation part": validation, "the training part": train}
+    share = {of: {k: errors(neighbours(k, *train), *asked[of]) / 100 for k in tries} for of in asked}
+    picked, k = (min(tries, key=share[of].get) for of in ("the training part", "the validation part"))
+    leaky, promised = errors(neighbours(1, x, y), *fresh), errors(neighbours(k, *train), *test)
+    kept, on_validation = (100 * share[of][k] for of in ("new paintings", "the validation part"))
+    yield from ("# test-show", *(f"your guess: none yet, measured: {errs / 100}" for errs in (0, leaky)))
+    yield f"The training part would pick k = {picked}, the validation part picks k = {k}."
+    axes = "x: k, neighbours that vote, log, …; 1; 3; 9; 27; 81; 243", "y: share of errors, linear, -0.01 to 0.2"
+    yield from ("axes:", *axes, *(curve(f"on {of}", 6, (1, 3, 9, 81, 243), its.get) for of, its in share.items()))
+    yield from (f"others: {mark(None, best_rule)}", f"notes: the best rule (1, {best_rule})")
+    yield f"knows all, k = 1: the test promises 0 % errors, new paintings have {leaky} %"
+    yield f"properly split, k = {k}: the test promises {promised} % errors, new paintings have {kept} %"
+    yield f"k = {k} on the validation part: {on_validation} %; the best rule on new paintings: {100 * best_rule} %"
+
+    percents = {5: (28.7, 27.73), 15: (7.87, 7.51), 50: (4.3, 3.61), 150: (5.67, 4.48)}  # by sklearn's QDA
+    yield from ("# draw-show", f"your guess: none yet, measured: {min(percents, key=percents.get)}")
+    for n, (of_validation, of_train) in percents.items():
+        yield f"{n} numbers: {of_validation} % errors on the validation part, {of_train} % on the training part"
+    yield "New digits: eight for each class. None of them is in the data."
+    yield from ("axes: drawn by ten Gaussians, learnt from MNIST", sheet(8, 10))
+
+    log_p = recorded("01", "their density is far below that of real sevens")
+    yield from ("# seven-show", "your guess: none yet, measured: 1")
+    yield from ("Draw a 7. Each number is the mean over its row; learnt from MNIST.", "axes:", sheet(3, 10, 20))
+    rows = f"drawn by class Gaussians | # | # | drawn by the judge | # | {log_p:.0f}"
+    yield f"notes: real | # | judge: / p(7|x) | # | Gaussians: / log / p(code) | {rows}"
+    yield "an empty page: log p(code) -35"
+
+    yield from ("# numbers-show", "your guess: none yet, measured: False")
+    yield "How far from real: Fréchet distances in the judge's features, MNIST."
+    yield from ("axes:", "x: Fréchet distance to the test images, log")
+    yield "y: , linear; other real images; class Gaussians; the judge; noise"
+    yield "others: " + " | ".join(f"… o; 1 points (#, {k})" for k in range(4))
+    parts = (
+        "the judge does",
+        "the judge reads better than class Gaussians",
+        "they read better than logistic regression",
+    )
+    shares = np.subtract.accumulate([100 * recorded("01", part) for part in parts])
+    names = ("the judge", "class Gaussians", "logistic regression")
+    yield from (f"accuracy of {name}: {percent:.0f} %" for name, percent in zip(names, shares))
+
+    rng = torch.Generator().manual_seed(0)
+    (x, y), asked = paintings(2000, rng), paintings(200_000, rng)
+    means = np.array([x[y == c].mean(0) for c in (0, 1)])
+    covariance = np.cov((x - means[y]).T)
+    slopes = [np.linalg.solve(its, means[1] - means[0]) for its in (covariance, covariance * np.eye(2))]
+    LDA, naive = (lambda x, w=w: (x - means.mean(0)) @ w for w in slopes)
+    rules = {"QDA": class_gaussians(x, y), "LDA": LDA, "logistic regression": logistic(x, y), "naive Bayes": naive}
+    yield "# kinds-show"
+    yield from (f"{name} errs in {errors(odds, *asked)} % of new paintings" for name, odds in rules.items())
+
+    yield from ("# regimes-show", "your guess: none yet, measured: hundreds")
+    yield "Mean errors over 20 draws, and bands with 8 of 10 draws, MNIST."
+    its = [f"line {name}: …; 7 points" for name in ("naive Bayes", "logistic regression", "the same with a penalty")]
+    labels, bands = "x: labels, log; 20; 80; 320; 1280", "#1f9e89 | #b0102e"
+    yield from ("axes: 5 or 8", labels, "y: share of errors, linear", *its, f"others: {mark('#', None)} | {bands}")
+    yield "notes: overtaken"
+    for title in ("5 or 8, shuffled", "4 or 9"):
+        yield from (f"axes: {title}", labels, "y: , linear", *its, f"others: {bands}")
+
+    rng, wrong = torch.Generator().manual_seed(0), []
+    for draw in (paintings, two_subjects):
+        asked = draw(4000, rng)
+        for _ in range(20):
+            x, y = draw(200, rng)
+            few = np.r_[np.flatnonzero(y == 0)[:10], np.flatnonzero(y)[:10]]
+            x, y = x[few], y[few]
+            rules = logistic(x, y), class_gaussians(x, y), em(x, y, draw(1000, rng)[0])
+            wrong.append([errors(odds, *asked) for odds in rules])
+    wrong = np.reshape(wrong, (2, 20, 3)).swapaxes(1, 2)
+    kinds = ("logistic regression", "class Gaussians", "class Gaussians + 1,000 unsigned")
+    rows = [f"{world}: {kind}" for world in ("one Gaussian each", "two subjects") for kind in kinds]
+    dots = [path("", [(f"{share / 100}~0.0003", k) for share in its]) for k, its in enumerate(wrong.reshape(6, 20))]
+    yield from ("# unlabelled-show", "your guess: none yet, measured: ('fall', 'rise')")
+    yield "A circle for each draw of paintings: its errors on 4,000 new ones."
+    yield from ("axes:", "x: share of errors, linear, …", f"y: , linear, 5.5 to -0.5; {'; '.join(rows)}")
+    yield f"others: {' | '.join(dots).replace('line : …', '… o')}"
+    yield from (f"{name} {percent:.0f} % errors" for name, percent in zip(rows, wrong.mean(2).flat))
+
+    yield from ("# likelihood", "The black curve is your model; a thin line leads from each point up to its density.")
+    rng, power, minutes = torch.Generator().manual_seed(0), 784 * math.log10(2), 60_000**2 * 784 / 1e9 / 60
+    yield "# count-show"
+    for n in (1, 2, 3, 4):
+        half = np.reshape(np.meshgrid(1, *[(-1, 1)] * (n**2 - 1)), (n**2, -1))  # a negative has the score of its image
+        scores = np.einsum("ik,ik->k", half, normals(rng, n**2, n**2) / n @ half)
+        yield f"{n} x {n} pixels: {2**n**2} images, log of the normaliser {LOG_2 + logsumexp(scores)}"
+    yield f"28 x 28 pixels: 2^784 = 10^{power} images; at a billion per second 10^{power - 9} seconds"
+    yield f"all {60_000**2} pairs of 60,000 images, 784 products each: {minutes:.0f} minutes"
+
+    yield from ("# beyond-show", "Ten of each row, from thin to bold, and the shares of three kinds, MNIST.")
+    rows = "".join(f" | new, {name} ones hidden | # | # | #" for name in ("no", "medium", "bold"))
+    yield from ("axes:", sheet(4, 10, 20), f"notes: real sevens | # | thin | # | medium | # | bold{rows}")
 
 
 X, LOG_2 = np.linspace(-40, 40, 80_001), math.log(2)
@@ -412,7 +636,7 @@ def lesson_04():
 # What holds for each figure of each lesson.
 ROLES = {"p": "real", "p_g": "fake", "D": "D", "D*": "D*", "loss_D": "D", "loss_G": "fake", "fakes": "fake"}
 ROLES |= {"D on real images": "real", "D on fake images": "fake"}
-LOOK = r"(?:\S+ )?#[0-9a-f]{6}[^;]*"
+LOOK = r"(?:\S+ )?#[0-9a-f]{6}[^;,|(]*"
 
 
 def faults_of_looks(facts):
@@ -463,7 +687,7 @@ def mistakes(lines):
         before, after = lines[:k], lines[k + 1 :]
         yield before + after
         yield [*before, line, line, *after]
-        kept = [found.span() for found in re.finditer(rf"{LOOK}|\S+ to .*", line)]
+        kept = [found.span() for found in re.finditer(rf"{LOOK}|\S+ to \S+", line)]
         said = re.finditer(rf"{NUMBER}|\w+", line)
         said = [found for found in said if not any(a <= found.start() < b for a, b in kept)]
         for found, other in zip(said, said[1:]):
