@@ -16,6 +16,7 @@ THIRD = {
     "judge": {"data"},
     "show": set(),
     "playgrounds": {"show"},
+    "playgrounds.lesson_01": {"show", "playgrounds"},
     "playgrounds.lesson_02": {"show", "playgrounds"},
     "playgrounds.lesson_04": {"show", "playgrounds"},
     "exercises": {"exercises.engine"},

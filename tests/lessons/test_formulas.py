@@ -17,9 +17,11 @@ import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from scipy import integrate, linalg, special, stats
 from scipy.spatial import distance  # noqa: F401
+from sklearn import discriminant_analysis  # noqa: F401
 from test_numbers import TWINS, blank
 
 from ganlib import losses, metrics, models, targets  # noqa: F401
+from ganlib.exercises import lesson_01  # noqa: F401
 
 PAGES = sorted(anatomy.NOTEBOOKS.glob("*.ipynb"))
 WHERE = "tests/lessons/formulas.toml"
@@ -297,6 +299,16 @@ def defaults(function):
 
 R, F, shares = rng.normal(size=(300, 3)), 1 + 2 * rng.normal(size=(200, 3)), np.arange(1, 11) / 55
 m, expit, sqrtm = (p + p_g) / 2, special.expit, linalg.sqrtm
+X, Y = torch.tensor(np.concatenate([R, F])), torch.arange(500) // 300  # two classes
+S = np.cov(np.concatenate([R - R.mean(0), F - F.mean(0)]).T)  # one covariance for both
+STEPS = torch.arange(6.0, dtype=torch.float64)[:, None].expand(-1, 3)  # places of equal distance on a line
+
+
+def log_density(of, covariance=None):
+    """At X, of the Gaussian with the mean and the covariance of these rows, or with another covariance."""
+    return stats.multivariate_normal(of.mean(0), np.cov(of.T) if covariance is None else covariance).logpdf(X)
+
+
 of_numpy = ("pi", "inf", "sqrt", "exp", "log", "cos", "sin", "mean", "trace")
 NAMES = {name: getattr(np, name) for name in of_numpy} | globals()
 

@@ -70,7 +70,8 @@ def faults_of_glossary(glossary, texts):
         twice = sorted({one for one in all_ if all_.count(one) > 1})
         yield from (f"{one!r} stands in two rows of the glossary" for one in twice)
     for english, korean, pages in glossary.terms:
-        used = ", ".join(page for page, text in texts.items() if any(one in text for one in korean))
+        name = rf"(?<![가-힣])(?:{'|'.join(korean)})"  # no end of a longer word
+        used = ", ".join(page for page, text in texts.items() if re.search(name, text))
         if pages != used:
             what = "correct the row or the page" if used else "delete the row"
             yield f"the row of {english[0]!r} names the pages {pages!r}, its Korean name stands on {used!r}: {what}"
@@ -78,7 +79,7 @@ def faults_of_glossary(glossary, texts):
 
 def beginnings(text):
     """How the words of a text begin; a single letter is a symbol and no word."""
-    return [word.rstrip("s")[:4].lower() for word in re.findall(r"[^\W\d_]+\d?", text) if word[1:]]
+    return [word[:4].rstrip("s").lower() for word in re.findall(r"[^\W\d_]+\d?", text) if word[1:]]
 
 
 def faults(page, text, glossary):

@@ -24,7 +24,7 @@ TWINS = tomllib.loads((Path(__file__).parent / "formulas.toml").read_text(encodi
 CITED = "algorithm|chapter|equation|example|exercise|figure|lemma|lesson|page|proposition|section|theorem"
 NOT_PROSE = [
     anatomy.MINUTES,
-    re.compile(r"^[ >]*\d+\. |<summary>\d+\.|^\|[-:| ]+\|$", re.MULTILINE),  # marks of lists, rules of tables
+    re.compile(r"^[ >|]*\d+\. |<summary>\d+\.|^\|[-:| ]+\|$", re.MULTILINE),  # marks of lists, rules of tables
     re.compile(r"(?<=\])\([^)]*\)|<[^>]+>|https?://\S+"),  # addresses
     re.compile(r"`(?:hint|solution|check)\([^`]*`|\"\d\d\.\w+\""),  # names of exercises
     re.compile(r"^# .*$|\*\(\w+, \d+ minutes?\)\*", re.MULTILINE),  # the title; minutes of an exercise
@@ -176,9 +176,16 @@ def recorded(table, column, **wanted):
     return [row[column] for row in tables.load(table)["rows"] if wanted.items() <= row.items() and column in row]
 
 
+def shown(*where):
+    """A number of a stored output, as in sentences.toml."""
+    import test_sentences  # which imports this file
+
+    return test_sentences.shown(*where)
+
+
 NAMES = {name: getattr(math, name) for name in dir(math) if name[0] != "_"}
-NAMES |= {"median": statistics.median, "mean": statistics.mean, "recorded": recorded}
-NAMES |= {"abs": abs, "min": min, "max": max, "len": len, "sum": sum, "all": all, "__builtins__": {}}
+NAMES |= {"median": statistics.median, "mean": statistics.mean, "recorded": recorded, "shown": shown}
+NAMES |= {"abs": abs, "round": round, "min": min, "max": max, "len": len, "sum": sum, "all": all, "__builtins__": {}}
 
 
 def faults_of_constant(phrase, why, texts):
@@ -261,7 +268,7 @@ def lesson(text, source="", printed=""):
         (r"$D=\tfrac12$", "D = 0.5", ""),
         ("the mean of 8.6927", "", ""),  # of the next section
         ("Goodfellow et al. 2014, equation 1; sections 3.2 and 4.2; lesson 03", "", ""),
-        ('1. one\n2. two\n\n[a](b_1.html#3) `hint("04.step", 2)` $x^2$ D_1 R1\n```\nx = 7\n```', "", ""),
+        ('1. one\n\n| 2. two |\n\n[a](b_1.html#3) `hint("04.step", 2)` $x^2$ D_1 R1\n```\nx = 7\n```', "", ""),
     ],
 )
 def test_a_number_that_a_cell_shows_is_found(text, source, printed):

@@ -8,6 +8,7 @@ import functools
 import math
 import re
 import tomllib
+from collections import namedtuple
 from pathlib import Path
 
 import anatomy
@@ -18,14 +19,15 @@ import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from run_notebooks import unwrapped
 
-from ganlib import losses, metrics, models, targets
+from ganlib import gan, judge, losses, metrics, models, targets
+from ganlib.playgrounds import lesson_01
 
 PAGES = {path.stem[:2]: path for path in test_numbers.LESSONS}
 PAGES["corrections"] = anatomy.NOTEBOOKS / "corrections.ipynb"
 LIST = tomllib.loads((Path(__file__).parent / "sentences.toml").read_text(encoding="utf-8"))
 GROUNDS = ("computed", "claimed", "argued")
-LEXICON = r"""above alone although away bad before behind below better cancel\w* cannot circle\w* decreas\w+ differ\w*
-    divides doubl\w+ down downhill easily ends equal\w* fall\w* false far farther fast\w* fell few\w*
+LEXICON = r"""above alone although away bad before behind below better beyond cancel\w* cannot circle\w* decreas\w+ differ\w*
+    discriminative divides doubl\w+ down downhill easily ends equal\w* fall\w* false far farther fast\w* fell few\w*
     flat\w* frequent further grew grow\w* half hardly high\w* increas\w+ keeps larg\w+ last later latest
     least left less longer lose\w* lost low\w* maximis\w+ minimis\w+ misses more most moves multipl\w+
     must narrow\w* near\w* negative neither never no nobody none nor not nothing \w+n't once one-sided
@@ -38,7 +40,9 @@ DIRECTION = re.compile(rf"\b(?:{'|'.join(LEXICON.split())})\b|{ACTOR}|[✓✗]",
 NO_PROSE = re.compile(
     r"`[^`\n]*`|\$\$?[^$]+\$\$?|(?<=\])\([^)]*\)|Go further|^\|.*[가-힣] *\|$|^\*\*Further reading(?s:.*)", re.MULTILINE
 )
-END = re.compile(r"(?<=[.?!])[*\")]*\s+(?=[^a-z0-9\s])|\n+|\||</?\w+>")  # of a sentence, a line, a cell of a table
+END = re.compile(
+    r"(?<=[.?!])[*\")]*\s+(?=[^a-z0-9\s])|\n+|(?<!\S)\|(?!\S)|</?\w+>"
+)  # of a sentence, a line, a cell of a table
 
 
 @functools.cache
@@ -47,13 +51,16 @@ def cells(page):
 
 
 def directed(sections):
-    """The sentences that say a direction, each with its cell and heading."""
+    """The sentences that say a direction, each with its cell and heading. A short cell of a table takes its row's head."""
     for section in sections:
         for raw, cell in section.pieces:
             text, start = NO_PROSE.sub(test_numbers.blank, anatomy.without_fences(raw)), 0
             for end, after in [*(found.span() for found in END.finditer(text)), (len(raw), 0)]:
                 if DIRECTION.search(text[start:end]):
-                    yield raw[start:end].strip(" -"), cell.id, section.heading
+                    one, row = raw[start:end].strip(" -"), raw[raw.rfind("\n", 0, start) + 1 : start]
+                    if row.startswith("|") and len(one.split()) < 4 and (head := row.split("|")[1].strip()):
+                        one = f"{head}: {one}"
+                    yield one, cell.id, section.heading
                 start = after
 
 
@@ -99,11 +106,58 @@ def bend(p, q):
     return torch.diff(best(p, q)[::20], n=2).abs().max()
 
 
+def truth(x1, x2):
+    """p(B|x) of the painters."""
+    return (B.log_density(t((x1, x2))) - A.log_density(t((x1, x2)))).sigmoid()
+
+
+@functools.cache
+def overlap():
+    """The errors of the best rule: each place belongs to the painter who is more likely there."""
+    steps = torch.linspace(-7, 7, 281, dtype=torch.float64)
+    places = torch.cartesian_prod(steps, steps)
+    return torch.minimum(A.density(places), B.density(places)).sum() / 2 * 0.05**2
+
+
+@functools.cache
+def gap(k):
+    """How much more often k neighbours, who know 1,000 paintings, err on 1,000 new ones than on these."""
+    rng, y = torch.Generator().manual_seed(0), torch.arange(1000) // 500
+    known, new = (torch.cat([A.sample(500, rng), B.sample(500, rng)]) for _ in range(2))
+    nearest = (torch.cdist(asked, known).topk(k, largest=False).indices for asked in (known, new))
+    on_known, on_new = ((y[which].double().mean(1).round() != y).double().mean() for which in nearest)
+    return on_new - on_known
+
+
+playground = functools.cache(lesson_01.models_playground)
+Said = namedtuple("Said", "distance labels draw logistic gaussians best logistic_at_star gaussians_at_star usual")
+
+
+@functools.cache
+def play(labels, draw, distance=2):
+    """What the playground of lesson 01 says: the errors of both models, p(B|x) at the star, and how usual it is."""
+    for name, value in (("distance", distance), ("draw", draw), ("labels", labels)):
+        playground().controls[name].value = value
+    text = (
+        playground()
+        .sentence.value.replace("star, 10", "star, 1e")
+        .translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+    )
+    return Said(*(one.value for one in test_numbers.numbers(text)))
+
+
+def likelihood(centre, width):
+    """The mean log-likelihood of the points in "Fit a Gaussian by hand"."""
+    return N(centre, width).log_density(lesson_01.POINTS).mean()
+
+
 def slope(loss, logit):
     s = torch.tensor(float(logit), requires_grad=True)
     return torch.autograd.grad(loss(s), s)[0].item()
 
 
+N, t = targets.normal, torch.tensor
+A, B = (targets.Gaussian((mean, 0), ((1, 0.6), (0.6, 1))) for mean in (-1, 1))  # the painters of lesson 01
 x = torch.linspace(-40, 40, 2001, dtype=torch.float64)
 OTHERS = ("latent", "network", "batchnorm", "dropout", "r1")  # changes of the recipe beside Adam's settings
 NAMES = test_numbers.NAMES | {
@@ -115,13 +169,14 @@ NAMES = test_numbers.NAMES | {
     "sigmoid": lambda s: 1 / (1 + math.exp(-s)),
     "KL": lambda p, q: metrics.kl_divergence(p.density(x), q.density(x), x),
     "JSD": lambda p, q: metrics.js_divergence(p.density(x), q.density(x), x),
-    "N": targets.normal,
-    "t": torch.tensor,
+    "DRAWS": range(1, 11),
     "cloud": torch.randn(300, 2, generator=torch.Generator().manual_seed(0)),
 }
-for one in (printed, shown, quality, split, best, bend, V, slope, losses, metrics, models, torch):
+for one in (printed, shown, quality, split, best, bend, V, truth, overlap, gap, play, likelihood, slope):
+    NAMES[one.__name__] = one
+for one in (gan, judge, lesson_01, losses, metrics, models, targets, torch):
     NAMES[one.__name__.rpartition(".")[2]] = one
-NAMES |= {"x": x, "OTHERS": OTHERS}
+NAMES |= {"A": A, "B": B, "N": N, "t": t, "x": x, "OTHERS": OTHERS}
 TURNED = {ast.Lt: ast.Gt, ast.Gt: ast.Lt, ast.LtE: ast.Gt, ast.GtE: ast.Lt, ast.Eq: ast.NotEq, ast.In: ast.NotIn}
 TURNED |= {ast.NotEq: ast.Eq, ast.NotIn: ast.In}
 
@@ -205,10 +260,13 @@ SMALL = """## Part
 | you may read | what is so |
 |---|---|
 | the loss grows | it shrinks, see *Part* |
+| D | real, or fake |
+| G | p(y\\|x) never |
 
 `no word` of $x\\text{ below }0$ in [a link](page.html#far-away). Nothing is lost.
 """
 LISTED = ["Both losses fall when D rises.", "Which is *never* bad (for G).", "the loss grows", "it shrinks, see *Part*"]
+LISTED += ["D: real, or fake", "G: p(y\\|x) never"]
 CLAIM = 'claim("both fall", {"D wins": a < b, "G loses": b < a}, "no claim")'
 
 
@@ -225,6 +283,7 @@ def found_in(text, grounds):
         ("*never* bad (for G)", "always good"),
         ("Nothing", "All"),
         ("lost.", "lost. It is Lower."),
+        ("| D | real, or fake |\n| G | p(y\\|x) never |", "| G | real, or fake |\n| D | p(y\\|x) never |"),
     ],
 )
 def test_a_turned_direction_is_noticed(old, new):
