@@ -27,7 +27,6 @@ QUICK = (UNTRAINED, ("for size in (5, 15, 50, 150)", "for size in (50,)"))  # wh
 FAR = '"far": torch.tensor([[4.0, -4.0]])'
 NOISE = '"noise": 2 * torch.rand(1000, 1, 28, 28, generator=rng) - 1'
 DRAWN = "targets.Gaussian(seen.mean(0), seen.T.cov()).sample(1000, rng)"
-REAL = ("return x\n", "return digits_val[:len(labels)]\n")  # images in the place of those that the judge draws
 
 # For each claim, named by the cell that makes it: changes that make parts of it false, and these parts.
 BROKEN = {
@@ -41,7 +40,7 @@ BROKEN = {
         (("KNeighborsClassifier(1).fit(x, y)", "KNeighborsClassifier(1).fit(x_train, y_train)"), "promises no error"),
         (("KNeighborsClassifier(1).fit(x, y)", "KNeighborsClassifier(27).fit(x, y)"), "errs in more than an eighth"),
         (("rules[best_k].score(x_test, y_test)", "rules[1].score(x_train, y_train)"), "promise and truth are near"),
-        (("np.argmin(errors[", "np.argmax(errors["), "and it errs less"),
+        (("Classifier(k).fit(x_train, y_train)", "Classifier(k).fit(x_train, y_train.flip(0))"), "and it errs less"),
     ],
     "judge-show": [
         (("for _ in range(300)", "for _ in range(30)"), "the network after 300 steps does"),
@@ -50,12 +49,12 @@ BROKEN = {
     "seven-show": [
         (("steps=30", "steps=0"), "takes its own pictures for sevens"),
         (("digit_model.sample(7, 10", "digit_model.sample(1, 10"), "most of those that the Gaussians drew"),
-        (REAL, "far below that of real sevens", "and of those that"),
+        (("return x\n", "return -torch.ones_like(x)\n"), "far below that of real sevens", "and of those that"),
     ],
     "numbers-show": [
         (
             ("right_of_judge,", "0.9,"),
-            REAL,
+            ("return x\n", "return digits_val[:len(labels)]\n"),
             (NOISE, '"noise": digits_val'),
             ("digits_train[:1000]", "digits_train[labels_train < 5][:1000]"),
             "the judge reads better", "draw better than the judge", "noise is further", "other real images are near",
