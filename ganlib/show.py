@@ -125,7 +125,7 @@ def facts(figure: Figure, *, exact: bool) -> str:
         return f"{round(value * (1 + 1e-9) + 1e-12, 6) + 0.0:.4g}"  # a half goes up, on every machine
 
     def words(text: str) -> str:
-        if not exact and re.search(r"\d\.\d|^[\d,]+$", text):
+        if not exact and re.search(r"\d\.\d|^[-−]?[\d,]+$", text):
             text = re.sub(r"[-−]?\d[\d,.]*(e[-+]\d+)?", "#", text)
         return text.replace("\n", " / ")
 

@@ -350,7 +350,7 @@ def boxes_that_overlap(figure):
     return found
 
 
-@pytest.mark.parametrize("name", [*FIGURES, "value_playground"])
+@pytest.mark.parametrize("name", [*FIGURES, "models_playground", "likelihood_playground", "value_playground"])
 def test_words_and_legends_stand_in_their_panels_and_on_nothing_else(name):
     assert boxes_that_overlap(figure_of(kept(name)) if name in FIGURES else staged(name)[1][0]) == []
 

@@ -17,6 +17,7 @@ LESSONS = anatomy.lessons()
 TAGS = {"nbval-ignore-output", "raises-exception"}
 # The cells whose outputs no run compares, and why they cannot be.
 IGNORED = {
+    ("01", "judge"): "a progress bar or a line, as the judge is in the cache or not",
     ("04", "loop"): "a live picture, and a progress bar with seconds",
     ("04", "judge"): "a progress bar or a line, as the judge is in the cache or not",
     ("04", "better-loop"): "a live picture, a progress bar, and losses that differ between machines",
