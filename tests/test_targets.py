@@ -219,6 +219,7 @@ FLAT = DATA.where(torch.arange(5) % 3 != 1, torch.tensor(0.1))  # 1 and 4; the m
 TWINS, EYE = DATA[:, [0, 1, 2, 3, 3]], torch.eye(2)
 DEPENDENT = [x for data in (DATA[:2], DATA[:5], TWINS, 1 + TWINS) for x in (data, data.double())]
 SINGULAR = "covariance must not be singular, got"
+NEARLY_ONE = torch.tensor([[1, 1 - 2**-47], [1 - 2**-47, 1]], dtype=torch.float64)  # 32 times the rounding error
 NO_GAUSSIAN = [
     (0.0, EYE, r"mean must have shape (d,), got (): of rows x (n, d) it is x.mean(0)"),
     ([], EYE[:0, :0], "mean must have shape (d,), got (0,)"),
@@ -233,6 +234,7 @@ NO_GAUSSIAN = [
     ([0, 0], 0 * EYE, f"{SINGULAR} 2 of 2 numbers never change, the first is number 0: add a small number"),
     (FLAT.mean(0), FLAT.T.cov(), f"{SINGULAR} 2 of 5 numbers never change, the first is number 1"),
     *((x.mean(0), x.T.cov(), f"{SINGULAR} 5 samples or fewer, or a number that the") for x in DEPENDENT),
+    ([0, 0], NEARLY_ONE, f"{SINGULAR} 2 samples or fewer, or a number that the"),
 ]
 
 
