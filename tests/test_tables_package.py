@@ -7,14 +7,14 @@ import pytest
 from ganlib import tables
 
 
-@pytest.mark.parametrize("name", ["02_claims", "04_claims", "04_quality"])
+@pytest.mark.parametrize("name", ["01_claims", "02_claims", "04_claims", "04_quality"])
 def test_a_table_is_loaded_by_its_name(name):
     assert tables.load(name) == json.loads((tables.FOLDER / f"{name}.json").read_bytes())
 
 
 @pytest.mark.parametrize("name", ["quality", "04_quality.json", "../tables/04_quality", "", None])
 def test_an_unknown_name_is_refused_with_the_list(name):
-    with pytest.raises(ValueError, match="name must be one of '02_claims', '04_claims', '04_quality'.*, got"):
+    with pytest.raises(ValueError, match="name must be one of '01_claims', '02_claims', '04_claims', '04_quality'.*, got"):
         tables.load(name)
 
 
