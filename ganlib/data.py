@@ -108,11 +108,12 @@ def split(x: Tensor, y: Tensor, shares: Sequence[float], seed: int = 0) -> list[
         )
     order = torch.randperm(len(y), device="cpu", generator=torch.Generator("cpu").manual_seed(seed))
     parts = order.tensor_split((given.cumsum(0)[:-1] * len(y)).round().long().tolist())
+    classes = [*zip(*(found.tolist() for found in y.unique(return_counts=True)), strict=True)]
     for k, rows in enumerate(parts, 1):
         if not len(rows):
             mend = "take more examples, or a larger share for it"
             raise ValueError(f"shares must leave each part an example, got none of {len(y)} for part {k}: {mend}")
-        for label, n in zip(*(found.tolist() for found in y.unique(return_counts=True)), strict=True):
+        for label, n in classes:
             if not (y[rows] == label).any():
                 mend = f"each part needs one, so collect {len(parts)} or more"
                 mend = mend if n < len(parts) else "try another seed, or a larger share for it"

@@ -77,7 +77,8 @@ def panels(n: int, *, height: float = 3.2, **settings: Any) -> list[Axes]:
 
     ``settings`` are those of ``plt.subplots``, such as ``sharey=True`` and ``width_ratios``. Introduced in lesson 02.
     """
-    return list(plt.subplots(1, n, figsize=(WIDTH, height), layout="constrained", squeeze=False, **settings)[1][0])
+    # "constrained" lets the legend of axes with an equal aspect run off the page
+    return list(plt.subplots(1, n, figsize=(WIDTH, height), layout="compressed", squeeze=False, **settings)[1][0])
 
 
 @on_white

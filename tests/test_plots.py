@@ -173,7 +173,7 @@ def long_names(ax):
 
 
 def in_panels(draw):
-    axes = plots.panels(2, height=3.9, sharey=True) if draw is painters else plots.panels(3, sharey=True)
+    axes = plots.panels(3, sharey=True)
     return [draw(ax=ax) for ax in axes]
 
 
@@ -184,8 +184,8 @@ def spiral(ax):
 def painters(ax):
     """As the lesson has them, with a line for a class that has no points."""
     hills = {"new": (X, X, np.exp(-np.add.outer(X**2, X**2)))}
-    points = {"painter A": PATHS["a"], "painter B": PATHS["b"]}
-    return plots.plane(points, ax, contours=hills, boundary=GROUND, xlabel="warmth")
+    names = {"title": "two painters", "xlabel": "warmth"}
+    return plots.plane({"painter A": PATHS["a"], "painter B": PATHS["b"]}, ax, contours=hills, boundary=GROUND, **names)
 
 
 CROWDED = {f"{draw.__name__} in panels": example(in_panels, draw) for draw in (long_names, spiral, painters)}

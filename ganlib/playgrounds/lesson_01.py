@@ -1,23 +1,19 @@
 """The playgrounds of lesson 01: two models see the same paintings, and a normal distribution is fitted by hand."""
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from ipywidgets import HBox, Layout, ToggleButtons, VBox
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from ipywidgets import Layout, ToggleButtons, VBox
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from PIL import Image
 
 from ..plots import FIXED_POINT, INK, SERIES, STYLE, curves, on_white, plane
 from ..show import SHARP, slider
 from ..targets import Gaussian, normal
-from . import Playground, narrow, tasks
+from . import Playground, State, film, narrow, with_tasks
 
 CAPTION = "Left, what the chosen model knows; right, both errors, pale where you have been."
 TASKS = (
@@ -43,7 +39,6 @@ BEST, TRUTH = (float(model.log_density(POINTS).mean()) for model in (FIT, normal
 X, CENTRES = torch.linspace(-4, 4, 401, dtype=torch.float64), torch.linspace(-3, 3, 121, dtype=torch.float64)
 LOWEST = -6  # mean log-likelihood that is drawn
 
-State = dict[str, dict[str, Any]]  # what moves in a picture: new properties by label
 LogOdds = Callable[[torch.Tensor], torch.Tensor]  # log p(B | x) - log p(A | x) of places x (..., 2)
 
 
@@ -85,7 +80,10 @@ def models_playground() -> Playground:
             f"10{f'{rare:.0f}'.translate(POWERS)} times its value at their mean of B."
         )
         shaded = model.value == LOGISTIC
-        state: State = {"best rule": {"ydata": [best, best]}, "boundary": {"data": _boundary(rules[not shaded])}}
+        state: dict[str, Any] = {
+            "best rule": {"ydata": [best, best]},
+            "boundary": {"data": _boundary(rules[not shaded])},
+        }
         state["_shades"] = {"verts": _strips(weights, bias) if shaded else []}
         for name, dots, gaussian in zip("AB", x.unbind(1), gaussians):
             ring = CIRCLE @ torch.linalg.cholesky(gaussian.covariance).T
@@ -100,8 +98,9 @@ def models_playground() -> Playground:
         return state, sentence
 
     controls = {"distance": distance, "draw": draw, "labels": labels, "model": model}
-    view = Playground(_film(_stage_of_models), now, controls, CAPTION, scale=SHARP)
-    return _beside(view, [distance_row, draw_row], [labels, model], TASKS)
+    view = Playground(film(_stage_of_models), now, controls, CAPTION, scale=SHARP)
+    rows = [narrow(row, name=65, width=350) for row in (distance_row, draw_row)]
+    return with_tasks(view, [VBox([*rows, labels, model])], *TASKS)
 
 
 def likelihood_playground() -> Playground:
@@ -123,20 +122,13 @@ def likelihood_playground() -> Playground:
         if BEST - own < 1e-3:
             sentence += " Your centre is the mean of the points, and your width their standard deviation."
         stems = [[(x, 0), (x, y)] for x, y in zip(POINTS, model.density(POINTS))]
-        state: State = {"model": {"data": (X, model.density(X))}, "_stems": {"data": _pieces(stems)}}
+        state: dict[str, Any] = {"model": {"data": (X, model.density(X))}, "_stems": {"data": _pieces(stems)}}
         state["with your width"] = {"data": (CENTRES, normal(0, size).log_density(POINTS - CENTRES[:, None]).mean(1))}
         state["you"] = {"data": ([place], [max(own, LOWEST)]), "marker": "s" if own > LOWEST else "v"}  # further down
         return state, sentence
 
-    view = Playground(_film(_stage_of_a_fit), now, {"centre": centre, "width": width}, FIT_CAPTION, scale=SHARP)
-    return _beside(view, [centre_row, width_row], [], FIT_TASKS)
-
-
-def _beside(view: Playground, rows: list[HBox], choices: list[ToggleButtons], lines: Sequence[str]) -> Playground:
-    """Put the controls, and the tasks beside them, above the picture; at a zoom of 150 % the tasks go below."""
-    column = VBox([*(narrow(row, name=65, width=350) for row in rows), *choices], layout=Layout(flex="0 0 auto"))
-    view.box.children = (HBox([column, tasks(*lines)], layout=Layout(flex_flow="row wrap")), *view.box.children)
-    return view
+    view = Playground(film(_stage_of_a_fit), now, {"centre": centre, "width": width}, FIT_CAPTION, scale=SHARP)
+    return with_tasks(view, [VBox([narrow(row, name=65, width=350) for row in (centre_row, width_row)])], *FIT_TASKS)
 
 
 def _zeros(rule: LogOdds) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -178,28 +170,6 @@ def _pieces(pieces: Sequence[Any]) -> np.ndarray:
     """The data (2, n) with which one line shows several pieces (k, 2)."""
     gap = [(math.nan, math.nan)]
     return np.concatenate([gap, *(part for piece in pieces for part in (piece, gap))]).T
-
-
-def _film(stage: Callable[[Figure], list[Any]]) -> Callable[[State], bytes]:
-    """Draw once what stands still; the returned function adds what is `animated`: a tenth of the time."""
-    fig = Figure(figsize=(8.6, 3.6), dpi=96 * SHARP, layout=ConstrainedLayoutEngine(w_pad=0.12))
-    canvas, axes = FigureCanvasAgg(fig), stage(fig)
-    moving = sorted((it for ax in axes for it in ax.get_children() if it.get_animated()), key=lambda it: it.zorder)
-    parts = {artist.get_label(): artist for artist in moving}
-    canvas.draw()
-    still = canvas.copy_from_bbox(fig.bbox)
-
-    def draw(state: State) -> bytes:
-        for label, properties in state.items():
-            parts[label].set(**properties)
-        canvas.restore_region(still)
-        for artist in moving:
-            fig.draw_artist(artist)
-        file = io.BytesIO()
-        Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(file, "PNG", compress_level=1)
-        return file.getvalue()
-
-    return draw
 
 
 def _add(ax: Any, label: str, color: str, **look: Any) -> None:

@@ -1,25 +1,20 @@
 """The playground of lesson 02: the value of the game, with p_g and D moved by hand."""
 
-import io
 import math
-from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import ipywidgets
-import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from PIL import Image
 from torch.nn.functional import softplus
 
 from .. import metrics
 from ..plots import FIXED_POINT, STYLE, curves, on_white
-from ..show import slider
+from ..show import SHARP, slider
 from ..targets import Mixture, normal
-from . import Playground, narrow, tasks
+from . import Playground, State, film, narrow, with_tasks
 
 CAPTION = "The cross is the largest V that a D can get, the square is your V, or a triangle where it lies far below."
 TASKS = (
@@ -29,7 +24,8 @@ TASKS = (
     "Set <i>centre</i> to 0 and <i>split</i> to 2. Which <i>centre</i> is best for G now? And with <i>width</i> 2?",
 )
 CENTRES = torch.linspace(-5, 5, 61, dtype=torch.float64)  # of p_g, for the curve of max V
-SHARP = 1.5  # pixels of the picture for one of the page
+LOWEST = -3  # V that is drawn
+MOVING = ("D*", "D", "p_g", "max V for each centre", "_missing", "your V", "max V")
 
 
 def value_playground() -> Playground:
@@ -45,35 +41,41 @@ def value_playground() -> Playground:
     sliders = {name: slider(labels.get(name, name), *of, step=0.1) for name, of in ranges.items()}
     controls = {name: control for name, (control, _) in sliders.items()}
 
-    def now() -> tuple[dict[str, Any], str]:
+    @lru_cache(maxsize=1)  # the sliders of D leave it as it is
+    def tops(half: Mixture) -> torch.Tensor:  # max V for each centre
+        log_q = half.log_density(x - CENTRES[:, None])
+        s = log_p - log_q
+        return -torch.trapezoid(log_p.exp() * softplus(-s) + log_q.exp() * softplus(s), x)
+
+    def now() -> tuple[State, str]:
         centre, width, split, tilt, place = (round(control.value, 1) + 0.0 for control in controls.values())
         half = Mixture((-split, split), (width, width))
         log_q, mine = half.log_density(x - centre), tilt * (x - place)
         p, q, best = log_p.exp(), log_q.exp(), log_p - log_q
         top, own = (metrics.value_function(logits, p, q, x) for logits in (best, mine))
         kl, jsd = metrics.kl_divergence(p, q, x), metrics.js_divergence(p, q, x)
-        state = {"p_g": q, "D*": best.sigmoid(), "D": mine.sigmoid(), "centre": centre, "top": top, "own": own}
+        heights = {"max V": top, "your V": max(own, LOWEST)}
+        state: dict[str, Any] = {name: {"data": ([centre], [height])} for name, height in heights.items()}
+        state["your V"]["marker"] = STYLE["D"]["marker"] if own > LOWEST else "v"  # it is further down
+        state["_missing"] = {"data": ([centre] * 2, list(heights.values()))}
+        moved = {"p_g": q, "D*": best.sigmoid(), "D": mine.sigmoid(), "max V for each centre": tops(half)}
+        state |= {name: {"ydata": y} for name, y in moved.items()}
         sentence = (
             f"p_g: centre {centre:.1f}, width {width:.1f}, split {split:.1f}. KL(p‖p_g) = {kl:.3f}, JSD = {jsd:.3f}, "
             f"max V = {top:.3f}. Your D gets V = {own:.3f}, so {round(top, 3) - round(own, 3) + 0.0:.3f} is missing."
         )
         if (centre, width, split) == (0, 1, 0):
             sentence += " p_g lies on p, and no D does better than a coin."
-        return state | {"half": half}, sentence.replace("-", "−")
+        return state, sentence.replace("-", "−")
 
-    view = Playground(_drawing_of_the_game(x, log_p.exp()), now, controls, CAPTION, scale=SHARP)
+    view = Playground(film(partial(_stage, x, log_p.exp())), now, controls, CAPTION, scale=SHARP)
     rows = [narrow(row, name=65, width=290) for _, row in sliders.values()]
     names = (ipywidgets.HTML("<b>You are G: move p_g</b>"), ipywidgets.HTML("<b>You are D: tilt D</b>"))
-    columns = [ipywidgets.VBox([names[0], *rows[:3]]), ipywidgets.VBox([names[1], *rows[3:]])]
-    for column in columns:
-        column.layout.flex = "0 0 auto"
-    wrapping = ipywidgets.Layout(flex_flow="row wrap")  # at a zoom of 150 % the tasks go below the sliders
-    view.box.children = (ipywidgets.HBox([*columns, tasks(*TASKS)], layout=wrapping), *view.box.children)
-    return view
+    return with_tasks(view, [ipywidgets.VBox([names[0], *rows[:3]]), ipywidgets.VBox([names[1], *rows[3:]])], *TASKS)
 
 
 @on_white
-def _stage(fig: Figure, x: torch.Tensor, p: torch.Tensor) -> list[Axes]:
+def _stage(x: torch.Tensor, p: torch.Tensor, fig: Figure) -> list[Axes]:
     """D above, the densities below, the values to the right: what stands still, and what moves in a first place."""
     grid = fig.add_gridspec(2, 2, width_ratios=(1.1, 1))
     above, below, right = (fig.add_subplot(grid[place]) for place in ((0, 0), (1, 0), (slice(None), 1)))
@@ -89,47 +91,11 @@ def _stage(fig: Figure, x: torch.Tensor, p: torch.Tensor) -> list[Axes]:
     for height, words, up in ((0.0, "0: nothing in common", 3), (-2 * math.log(2), "−1.386 = −log 4", -13)):
         right.axhline(height, **FIXED_POINT)
         right.annotate(words, (-4.9, height), xytext=(0, up), textcoords="offset points", fontsize=10)
-    right.set(xlim=(-5, 5), ylim=(-3, 0.25), xlabel="centre of p_g", ylabel="V(D, G)")
+    right.set(xlim=(-5, 5), ylim=(LOWEST, 0.25), xlabel="centre of p_g", ylabel="V(D, G)")
     right.legend(
         loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=9, columnspacing=0.9,
         handlelength=1.4, handletextpad=0.4, borderaxespad=0.2,
     )  # fmt: skip
+    for line in (*above.lines, *below.lines, *right.lines):
+        line.set_animated(line.get_label() in MOVING)
     return [above, below, right]
-
-
-def _drawing_of_the_game(x: torch.Tensor, p: torch.Tensor) -> Callable[[dict[str, Any]], bytes]:
-    """Draw once what stands still; the returned function adds what moves: a tenth of the time."""
-    fig = Figure(figsize=(8.6, 3.6), dpi=96 * SHARP, layout=ConstrainedLayoutEngine(w_pad=0.12))
-    canvas = FigureCanvasAgg(fig)
-    names = ("D*", "D", "p_g", "max V for each centre", "_missing", "your V", "max V")  # from the lowest to the top
-    lines = {line.get_label(): line for ax in _stage(fig, x, p) for line in ax.lines}
-    moving = {name: lines[name] for name in names}
-    for artist in moving.values():
-        artist.set_animated(True)
-    canvas.draw()
-    still = canvas.copy_from_bbox(fig.bbox)
-    shapes: dict[Mixture, torch.Tensor] = {}
-
-    def draw(state: dict[str, Any]) -> bytes:
-        half = state["half"]
-        if half not in shapes:  # max V for each centre
-            shapes.clear()
-            q = half.log_density(x - CENTRES[:, None])
-            s = p.log() - q
-            shapes[half] = -torch.trapezoid(p * softplus(-s) + q.exp() * softplus(s), x)
-        for name in ("p_g", "D*", "D"):
-            moving[name].set_ydata(state[name])
-        moving["max V for each centre"].set_ydata(shapes[half])
-        ends = {"max V": state["top"], "your V": max(state["own"], -3)}
-        moving["your V"].set_marker(STYLE["D"]["marker"] if state["own"] > -3 else "v")  # it is further down
-        for label, value in ends.items():
-            moving[label].set_data([state["centre"]], [value])
-        moving["_missing"].set_data([state["centre"]] * 2, list(ends.values()))
-        canvas.restore_region(still)
-        for artist in moving.values():
-            fig.draw_artist(artist)
-        file = io.BytesIO()
-        Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(file, "PNG", compress_level=1)
-        return file.getvalue()
-
-    return draw
