@@ -1,3 +1,5 @@
+import re
+
 import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
@@ -24,6 +26,13 @@ def cells(request):
     """The code of the module's LESSON by cell id."""
     notebook = nbformat.read(NOTEBOOKS / request.module.LESSON, as_version=4)
     return {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
+
+
+@pytest.fixture
+def claimed(cells):
+    """The sentence that a cell of the module's LESSON claims, by cell id; none claims two."""
+    found = {id: [*written(source)] for id, source in cells.items()}
+    return {id: sentence for id, sentences in found.items() if sentences for [sentence] in [sentences]}
 
 
 @pytest.fixture
@@ -81,3 +90,17 @@ def misplaced_in(run, request):
         ]
 
     return faults
+
+
+@pytest.fixture
+def still_true(run, claimed, misplaced_in):
+    """Return what still holds of the parts of a cell's claim, or fails by a hair, after changes to the lesson."""
+
+    def found(cell, *changes, parts, only=None):
+        printed, false = run(cell, *changes, only=only)
+        if claimed[cell] not in false:
+            return [claimed[cell]]
+        [not_so] = re.findall(r"  Not so: (.*)\.$", printed[printed.index("✗") :], re.MULTILINE)[-1:] or [""]
+        return [part for part in parts if part not in not_so or misplaced_in(claimed[cell], part)]
+
+    return found

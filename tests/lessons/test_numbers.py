@@ -4,6 +4,7 @@ A small number is found nearly anywhere. So it counts only in the same company: 
 number, as in the code or the output of its section. A number of three significant digits may stand in another section.
 """
 
+import functools
 import math
 import re
 import statistics
@@ -15,10 +16,12 @@ import anatomy
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from run_notebooks import unwrapped
 
 from ganlib import tables
 
 LESSONS = anatomy.lessons()
+PAGES = {path.stem[:2]: path for path in LESSONS} | {"corrections": anatomy.NOTEBOOKS / "corrections.ipynb"}
 CONSTANTS = tomllib.loads((Path(__file__).parent / "constants.toml").read_text(encoding="utf-8"))
 TWINS = tomllib.loads((Path(__file__).parent / "formulas.toml").read_text(encoding="utf-8"))  # what they say is checked
 CITED = "algorithm|chapter|equation|example|exercise|figure|lemma|lesson|page|proposition|section|theorem"
@@ -176,11 +179,27 @@ def recorded(table, column, **wanted):
     return [row[column] for row in tables.load(table)["rows"] if wanted.items() <= row.items() and column in row]
 
 
-def shown(*where):
-    """A number of a stored output, as in sentences.toml."""
-    import test_sentences  # which imports this file
+@functools.cache
+def cells(page):
+    return anatomy.sections(nbformat.read(PAGES[page], as_version=4))
 
-    return test_sentences.shown(*where)
+
+def code(wanted):
+    """The code cell of this id, of any lesson, that has an output if one has."""
+    of_id = [cell for page in PAGES for one in cells(page) for cell in one.code if cell.id == wanted]
+    return max(of_id, key=lambda cell: len(cell.outputs))
+
+
+def printed(cell):
+    """What a cell has stored, with broken lines joined."""
+    return unwrapped("\n".join(map(anatomy.said, code(cell).outputs)))
+
+
+def shown(cell, label, k=0):
+    """The k-th number after a label in what a cell has stored."""
+    text = printed(cell)
+    one = list(numbers(text[text.index(label) + len(label) :]))[k]
+    return -one.value if one.sign == "-" else one.value
 
 
 NAMES = {name: getattr(math, name) for name in dir(math) if name[0] != "_"}

@@ -13,18 +13,15 @@ from collections import namedtuple
 from pathlib import Path
 
 import anatomy
-import nbformat
 import pytest
 import test_numbers
 import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from run_notebooks import unwrapped
+from test_numbers import PAGES, cells, code, printed, shown
 
 from ganlib import gan, judge, losses, metrics, models, targets
 from ganlib.playgrounds import lesson_01
 
-PAGES = {path.stem[:2]: path for path in test_numbers.LESSONS}
-PAGES["corrections"] = anatomy.NOTEBOOKS / "corrections.ipynb"
 LIST = tomllib.loads((Path(__file__).parent / "sentences.toml").read_text(encoding="utf-8"))
 GROUNDS = ("computed", "claimed", "argued")
 LEXICON = r"""above alone although away bad before behind below better beyond cancel\w* cannot circle\w* decreas\w+
@@ -45,11 +42,6 @@ NO_PROSE = re.compile(
 END = re.compile(r"(?<=[.?!])[*\")]*\s+(?=[^a-z0-9\s])|\n+|(?<!\S)\|(?!\S)|</?\w+>")
 
 
-@functools.cache
-def cells(page):
-    return anatomy.sections(nbformat.read(PAGES[page], as_version=4))
-
-
 def directed(sections):
     """The sentences that say a direction, with their cell and heading; a short cell of a table has its row's head."""
     for section in sections:
@@ -62,24 +54,6 @@ def directed(sections):
                         one = f"{head}: {one}"
                     yield one, cell.id, section.heading
                 start = after
-
-
-def code(wanted):
-    """The code cell of this id, of any lesson, that has an output if one has."""
-    of_id = [cell for page in PAGES for one in cells(page) for cell in one.code if cell.id == wanted]
-    return max(of_id, key=lambda cell: len(cell.outputs))
-
-
-def printed(cell):
-    """What a cell has stored, with broken lines joined."""
-    return unwrapped("\n".join(map(anatomy.said, code(cell).outputs)))
-
-
-def shown(cell, label, k=0):
-    """The k-th number after a label in what a cell has stored."""
-    text = printed(cell)
-    one = list(test_numbers.numbers(text[text.index(label) + len(label) :]))[k]
-    return -one.value if one.sign == "-" else one.value
 
 
 def quality(recipe, step, weights="averaged", column="frechet"):
