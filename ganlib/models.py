@@ -23,13 +23,7 @@ def _whole(name: str, value: Any) -> int:
 
 
 @dataclass(frozen=True)
-class NormalLatent:
-    """Draw z from N(0, I): calling it with n and a random generator gives a tensor (n, latent_dim) on its device.
-
-    With ``copies`` it is (n, copies, latent_dim), noise of its own for each copy of a network. Raises ValueError for
-    sizes that are no whole numbers of at least 1. Lesson 03.
-    """
-
+class _Latent:
     latent_dim: int
     dtype: torch.dtype = torch.float32
     copies: int | None = None
@@ -38,27 +32,47 @@ class NormalLatent:
         for name in ("latent_dim",) if self.copies is None else ("latent_dim", "copies"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
 
-    def __call__(self, n: int, rng: torch.Generator) -> Tensor:
-        shape = (n, self.latent_dim) if self.copies is None else (n, self.copies, self.latent_dim)
-        return torch.randn(shape, generator=rng, device=rng.device, dtype=self.dtype)
+    def _shape(self, n: int) -> tuple[int, ...]:
+        return (n, self.latent_dim) if self.copies is None else (n, self.copies, self.latent_dim)
 
 
-@dataclass(frozen=True)
-class UniformLatent:
-    """Draw z uniformly from [-1, 1): calling it with n and a random generator gives (n, latent_dim) on its device.
+class NormalLatent(_Latent):
+    """Draw z from N(0, I): calling it with n and a random generator gives a tensor (n, latent_dim) on its device.
 
-    Raises ValueError for a size that is no whole number of at least 1. Lesson 04.
+    With ``copies`` it is (n, copies, latent_dim), noise of its own for each copy of a network. Raises ValueError for
+    sizes that are no whole numbers of at least 1. Lesson 03.
     """
 
-    latent_dim: int
-    dtype: torch.dtype = torch.float32
+    def __call__(self, n: int, rng: torch.Generator) -> Tensor:
+        return torch.randn(self._shape(n), generator=rng, device=rng.device, dtype=self.dtype)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "latent_dim", _whole("latent_dim", self.latent_dim))
+
+class UniformLatent(_Latent):
+    """Draw z uniformly from [-1, 1), otherwise as ``NormalLatent``. Lesson 03."""
 
     def __call__(self, n: int, rng: torch.Generator) -> Tensor:
-        unit = torch.rand(n, self.latent_dim, generator=rng, device=rng.device, dtype=self.dtype)
-        return 2 * unit - 1
+        return 2 * torch.rand(self._shape(n), generator=rng, device=rng.device, dtype=self.dtype) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeLatent(NormalLatent):
+    """Draw z with a code before the noise: ``scale`` at the place of one of ``codes``, else 0, then N(0, I).
+
+    z is (n, codes + latent_dim), or (n, copies, codes + latent_dim). A network can send each code to a part of its own,
+    which it could only join by a bridge when z is continuous. Errors as in ``NormalLatent``. Lesson 03.
+    """
+
+    codes: int
+    scale: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "codes", _whole("codes", self.codes))
+
+    def __call__(self, n: int, rng: torch.Generator) -> Tensor:
+        noise = super().__call__(n, rng)
+        code = torch.randint(self.codes, noise.shape[:-1], generator=rng, device=rng.device)
+        return torch.cat([self.scale * nn.functional.one_hot(code, self.codes).to(noise), noise], -1)
 
 
 def mlp(
@@ -120,6 +134,26 @@ class ParallelLinear(nn.Module):
         """Return the sizes, which are among the settings of a saved model. Lesson 03."""
         copies, n_out, n_in = self.weight.shape
         return f"in_features={n_in}, out_features={n_out}, copies={copies}"
+
+
+class Packed(nn.Module):
+    """Let a discriminator see ``m`` samples at once, side by side: it can tell whether samples of a batch are alike.
+
+    ``discriminator`` takes x (n, ..., m * d) for samples (n, ..., d), and its logit stands for each member of a pack:
+    (n, ..., 1). So an R1 penalty counts m times. Raises ValueError for a batch that m does not divide. Lin et al.
+    2018, section 3. Lesson 03.
+    """
+
+    def __init__(self, discriminator: nn.Module, m: int) -> None:
+        super().__init__()
+        self.discriminator, self.m = discriminator, _whole("m", m)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits (n, ..., 1) of ``x`` (n, ..., d). Lesson 03."""
+        if len(x) % self.m:
+            raise ValueError(f"x must hold a multiple of m = {self.m} samples, got {len(x)}: change the batch size")
+        packs = x.unflatten(0, (-1, self.m)).movedim(1, -2).flatten(-2)  # (n / m, ..., m * d)
+        return self.discriminator(packs).repeat_interleave(self.m, 0)
 
 
 class _OwnMean(torch.autograd.Function):

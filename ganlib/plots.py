@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -196,6 +197,82 @@ def plane(
         )  # fmt: skip
     _legend(ax)
     return ax
+
+
+@on_white
+def seed_rows(
+    rows: Mapping[str, Any], x: Any, p: Any, ax: Axes | None = None, *, good: Mapping[str, Any] | None = None
+) -> Axes:
+    """Draw small histograms, a row for each name and one in it for each seed, and the density of the data behind each.
+
+    ``rows``: samples (n, seeds) on the line by name, equally many seeds each; ``x`` and ``p`` (w,): places and the
+    density there, the first and the last place are the ends of a histogram. ``good``: by name whether each seed has
+    succeeded; those are filled, and counted at the right. Raises ValueError for other shapes. Introduced in lesson 03.
+    """
+    x, p = _array(x), _array(p)
+    samples = {name: _array(values) for name, values in rows.items()}
+    seeds = next(iter(samples.values())).shape[-1]
+    for name, values in samples.items():
+        if values.ndim != 2 or values.shape[1] != seeds:
+            raise ValueError(
+                f"rows must hold samples (n, {seeds}) of equally many seeds, got {values.shape} of {name!r}: "
+                "of samples (n, seeds, 1) take [..., 0]"
+            )
+    ax = ax or _axes((WIDTH, 0.5 + 0.9 * len(samples)))
+    bins = np.linspace(x[0], x[-1], 41)
+    scale = 0.45 / p.max()  # the data fill half of a row, since a collapsed generator is higher
+
+    def polygons(base: float, at: np.ndarray, heights: np.ndarray) -> list[np.ndarray]:
+        places = 0.92 * (at - x[0]) / (x[-1] - x[0])
+        return [np.column_stack([k + places, base + np.minimum(scale * y, 0.9)]) for k, y in enumerate(heights)]
+
+    edges = np.repeat(bins, 2)
+    for base, (name, values) in zip(range(len(samples) - 1, -1, -1), samples.items()):
+        passed = list((good or {}).get(name, [False] * seeds))
+        counts = np.stack([np.histogram(column, bins, density=True)[0] for column in values.T])
+        steps = np.pad(np.repeat(counts, 2, axis=1), ((0, 0), (1, 1)))
+        fill = [(*to_rgb(STYLE["fake"]["color"]), PALE if one else 0) for one in passed]
+        data = polygons(base, np.r_[x, x[::-1]], np.tile(np.r_[p, 0 * p], (seeds, 1)))
+        road = {"facecolors": "none", "edgecolors": STYLE["real"]["color"], "linewidths": 2, "zorder": 1}
+        ax.add_collection(PolyCollection(data, label="data" if not base else None, **road))
+        edge = {"facecolors": fill, "edgecolors": STYLE["fake"]["color"], "linewidths": 1.2, "zorder": 2}
+        ax.add_collection(PolyCollection(polygons(base, edges, steps), label="fakes" if not base else None, **edge))
+        if good:
+            count = f"{sum(map(bool, passed))} of {seeds}"
+            ax.text(seeds + 0.05, base + 0.3, count, va="center", fontsize=13, fontweight="bold")
+    ax.set(xlim=(-0.05, seeds + 0.9 * bool(good)), ylim=(-0.05, len(samples)), xlabel="seed")
+    ax.set_xticks(np.arange(seeds) + 0.46, [*map(str, range(seeds))])
+    ax.set_yticks(np.arange(len(samples))[::-1] + 0.3, list(samples), fontsize=11)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+@on_white
+def spots(named: Mapping[str, Any], centres: Any, numbers: Mapping[str, Mapping[str, Any]] | None = None) -> list[Axes]:
+    """Draw samples in the plane side by side, a square for each name, with a cross on each of the ``centres`` (K, 2).
+
+    ``named``: samples (n, 2) by name; ``numbers``: for each name the same measures, by name, in lines below. Returns
+    the axes. Introduced in lesson 03.
+    """
+    numbers = numbers or {}
+    longest = max(map(len, numbers.values()), default=0)
+    axes = panels(len(named), height=WIDTH / len(named) + 0.5 + 0.22 * longest)
+    centres = _array(centres)
+    reach = 1.4 * np.abs(centres).max()
+    for ax, (name, places) in zip(axes, named.items(), strict=True):
+        x, y = np.transpose(_array(places))
+        cross = {"color": STYLE["real"]["color"], "linestyle": "", "marker": "+", "markersize": 9}
+        _line(ax, centres[:, 0], centres[:, 1], cross | {"markeredgewidth": 2})
+        _line(ax, x, y, {"color": STYLE["fake"]["color"], "linestyle": "", "marker": ".", "markersize": 2, "zorder": 2})
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+        ax.set_title(name, fontsize=11, fontweight="bold")
+        words = "\n".join(f"{measure} {_rounded(value)}" for measure, value in numbers.get(name, {}).items())
+        ax.annotate(
+            words, (0.5, 0), xycoords="axes fraction", xytext=(0, -6), textcoords="offset points", ha="center",
+            va="top", fontsize=10, linespacing=1.3,
+        )  # fmt: skip
+    return axes
 
 
 @on_white

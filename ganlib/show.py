@@ -4,7 +4,7 @@ import base64
 import html
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from IPython import get_ipython
 from IPython.display import display
-from matplotlib.collections import Collection, QuadMesh
+from matplotlib.collections import Collection, PolyCollection, QuadMesh
 from matplotlib.colors import to_hex
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ from PIL import Image
 from traitlets import link
 
 from .claims import say, wrap
-from .plots import STYLE, tile
+from .plots import STYLE, seed_rows, tile
 
 ENLARGE, SHRINK = 6, 2  # a pixel of an image is 6 wide in the file, and 3 on the page: sharp when a reader zooms in
 SHARP = 1.5  # pixels of a drawing for one of the page, so that it is sharp when a reader zooms in
@@ -189,6 +189,9 @@ def _look(artist: Any) -> str:
         colour, *style = artist.get_color(), artist.get_linestyle(), f"{artist.get_linewidth():g}", artist.get_marker()
     elif isinstance(artist, ContourSet):
         colour, style = artist.get_edgecolor()[0], [str(artist.linestyles), f"{np.max(artist.get_linewidth()):g}"]
+    elif isinstance(artist, PolyCollection) and len(artist.get_paths()) > 1:  # one shape for each seed
+        filled = int((np.reshape(artist.get_facecolor(), (-1, 4))[:, 3] > 0).sum())
+        colour, style = artist.get_edgecolor()[0], [f"{len(artist.get_paths())} shapes, {filled} filled"]
     elif isinstance(artist, Collection):
         colour, style = artist.get_facecolor()[0], []
     else:
@@ -197,9 +200,9 @@ def _look(artist: Any) -> str:
     return " ".join([*role, to_hex(colour), *(str(part) for part in style if part not in (None, "None", ""))])
 
 
-def _drawn(figure: Figure) -> bytes:
-    drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=96 * SHARP, bbox_inches="tight", facecolor="white")  # dark themes need the paper too
+def _drawn(figure: Figure, *, tight: bool = True) -> bytes:
+    drawn, cut = io.BytesIO(), "tight" if tight else None
+    figure.savefig(drawn, dpi=96 * SHARP, bbox_inches=cut, facecolor="white")  # dark themes need the paper too
     return drawn.getvalue()
 
 
@@ -255,6 +258,24 @@ def live_grid(images: torch.Tensor, sentence: str, *, columns: int = 5) -> View:
     the loop. Introduced in lesson 04.
     """
     return View(lambda images: png(tile(images, columns)), images, sentence, scale=SHRINK)
+
+
+def live_seeds(
+    rows: Mapping[str, Any], sentence: str, *, x: Any, p: Any, good: Callable[[torch.Tensor], bool] | None = None
+) -> View:
+    """Rows of small histograms, one for each seed, that a training loop redraws: `view.update(rows, "step 20: ...")`.
+
+    `rows`, `x` and `p` as in `plots.seed_rows`; `good` says of the samples (n,) of one seed whether it has succeeded by
+    now. Show it as `live_grid`. Introduced in lesson 03.
+    """
+
+    def draw(rows: Mapping[str, torch.Tensor]) -> bytes:
+        passed = {name: [good(column) for column in samples.T] for name, samples in rows.items()} if good else None
+        figure = seed_rows(rows, x, p, good=passed).figure
+        plt.close(figure)  # type: ignore[arg-type]
+        return _drawn(figure, tight=False)  # type: ignore[arg-type]
+
+    return View(draw, rows, sentence, scale=SHARP)
 
 
 def slider(

@@ -52,6 +52,26 @@ class Mixture:
         """Return p(x), of the shape of ``x``."""
         return self.log_density(x).exp()
 
+    def cdf(self, x: Tensor) -> Tensor:
+        """Return the probability of a number below each of ``x``, of its shape."""
+        means, sds, weights = self._parameters(x.dtype, x.device)
+        return (weights * torch.special.ndtr((x[..., None] - means) / sds)).sum(-1)
+
+    def quantile(self, u: Tensor) -> Tensor:
+        """Return the places below which the shares ``u``, in (0, 1), of the mass lie; raises ValueError for others."""
+        if not ((u > 0) & (u < 1)).all():
+            raise ValueError(
+                f"u must lie between 0 and 1, both left out, got numbers from {u.min():.3g} to {u.max():.3g}: "
+                "the middles of n equal parts are (torch.arange(n) + 0.5) / n"
+            )
+        far = 40 * max(self.sds)
+        low, high = torch.full_like(u, min(self.means) - far), torch.full_like(u, max(self.means) + far)
+        for _ in range(64):  # each halves the interval, until rounding is all that is left
+            middle = (low + high) / 2
+            below = self.cdf(middle) < u
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return (low + high) / 2
+
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Return n draws (n, 1), float64, that depend on ``rng`` alone."""
         means, sds, weights = self._parameters(torch.float64, rng.device)
@@ -99,6 +119,65 @@ class Uniform:
         """Return n draws (n, 1), float64, that depend on ``rng`` alone."""
         unit = torch.rand(n, 1, dtype=torch.float64, device=rng.device, generator=rng)
         return self.low + (self.high - self.low) * unit
+
+
+@dataclass(frozen=True, eq=False)
+class Spots:
+    """Equally many draws around each of some places in the plane: a mixture of round normal distributions.
+
+    ``centres`` (K, 2) are float64, ``sd`` > 0 is the standard deviation along each axis. Raises ValueError for other
+    numbers. ``ring``, ``grid`` and ``line`` make the usual ones. Lesson 03.
+    """
+
+    centres: Tensor
+    sd: float
+
+    def __post_init__(self) -> None:
+        centres = torch.as_tensor(self.centres, dtype=torch.float64)
+        if centres.ndim != 2 or centres.shape[1] != 2 or not len(centres) or not centres.isfinite().all():
+            raise ValueError(
+                f"centres must be (K, 2) finite numbers, got shape {tuple(centres.shape)}: "
+                "one row is the place of one spot"
+            )
+        if not (math.isfinite(self.sd) and self.sd > 0):
+            raise ValueError(f"sd must be a positive number, got {self.sd}: a point has no density, take 0.01")
+        vars(self).update(centres=centres, sd=float(self.sd))
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return log p(x), shape (...), for ``x`` (..., 2); raises ValueError for another width."""
+        if x.shape[-1:] != (2,):
+            raise ValueError(f"x must have shape (..., 2), got {tuple(x.shape)}: a place in the plane is two numbers")
+        squares = (x[..., None, :] - self.centres.to(x)).square().sum(-1) / self.sd**2
+        scale = math.log(2 * math.pi * self.sd**2 * len(self.centres))
+        return torch.logsumexp(-squares / 2, -1) - scale
+
+    def density(self, x: Tensor) -> Tensor:
+        """Return p(x), shape (...), for ``x`` (..., 2)."""
+        return self.log_density(x).exp()
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        """Return n draws (n, 2), float64, that depend on ``rng`` alone."""
+        which = torch.randint(len(self.centres), (n,), device=rng.device, generator=rng)
+        noise = torch.randn(n, 2, dtype=torch.float64, device=rng.device, generator=rng)
+        return self.centres.to(rng.device)[which] + self.sd * noise
+
+
+def ring(n: int = 8, radius: float = 2.0, sd: float = 0.1) -> Spots:
+    """Return ``n`` spots, evenly spaced on a circle; errors as in ``Spots``. Metz et al. 2017. Lesson 03."""
+    angles = 2 * math.pi * torch.arange(n, dtype=torch.float64) / max(n, 1)
+    return Spots(radius * torch.stack([angles.cos(), angles.sin()], 1), sd)
+
+
+def grid(side: int = 5, spacing: float = 2.0, sd: float = 0.05) -> Spots:
+    """Return ``side`` × ``side`` spots around the origin; errors as in ``Spots``. Srivastava et al. 2017. Lesson 03."""
+    steps = spacing * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
+    return Spots(torch.cartesian_prod(steps, steps) if side > 0 else torch.zeros(0, 2), sd)
+
+
+def line(n: int = 5, spacing: float = 2.0, sd: float = 0.1) -> Spots:
+    """Return ``n`` spots in a row along the first axis, around the origin; errors as in ``Spots``. Lesson 03."""
+    steps = spacing * (torch.arange(n, dtype=torch.float64) - (n - 1) / 2)
+    return Spots(torch.stack([steps, torch.zeros(n)], 1), sd)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,18 +1,19 @@
 """The metrics against scipy, scikit-learn, torchmetrics, closed forms and naive loops."""
 
+import inspect
 import math
 
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
-from scipy import stats
+from scipy import optimize, stats
 from scipy.spatial.distance import cdist, jensenshannon
 from sklearn.neighbors import NearestNeighbors
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from ganlib import metrics
-from ganlib.targets import Mixture, Uniform, normal
+from ganlib.targets import Mixture, Uniform, grid, line, normal, ring
 
 
 def features(n, d, seed=0, shift=0.0):
@@ -71,6 +72,41 @@ def distances(rng):
     return rng.exponential(size=rng.integers(1, 99)), rng.exponential(size=rng.integers(2, 99)), rng.uniform()
 
 
+def on_the_line(rng):
+    k = int(rng.integers(1, 4))
+    target = Mixture(rng.normal(0, 3, k), rng.uniform(0.2, 1, k), rng.dirichlet(np.ones(k)))
+    return rng.normal(0, 3, (int(rng.integers(1, 60)), 1)), target
+
+
+def by_quantiles(samples, target):
+    def below(x):
+        return sum(w * stats.norm(m, s).cdf(x) for m, s, w in zip(target.means, target.sds, target.weights))
+
+    u = (np.arange(len(samples)) + 0.5) / len(samples)
+    wanted = [optimize.brentq(lambda x, one=one: below(x) - one, -60, 60) for one in u]
+    return np.abs(np.sort(samples[:, 0]) - wanted).mean()
+
+
+def in_the_plane(rng):
+    target = [ring(5, 2.0, 0.3), grid(3, 1.0, 0.2), line(3, 1.0, 0.2)][rng.integers(3)]
+    return rng.normal(0, 1.5, (int(rng.integers(20, 200)), 2)), target
+
+
+def by_a_loop(samples, target):
+    """Covered spots, the share on them, and the spread, one sample after the other."""
+    members = [[] for _ in target.centres]
+    for x in samples:
+        away = [math.dist(x, centre) for centre in target.centres.tolist()]
+        if min(away) <= 3 * target.sd:
+            members[int(np.argmin(away))].append(x)
+    on = sum(map(len, members))
+    covered = sum(len(held) > 0 and len(held) / on >= 0.2 / len(members) for held in members)
+    squares = sum(np.var(held, axis=0).sum() * len(held) for held in members if held)
+    r = np.linspace(0, 3, 200_001)  # of the distances of true samples within 3 sd
+    true = np.trapezoid(r**3 * np.exp(-(r**2) / 2), r) / np.trapezoid(r * np.exp(-(r**2) / 2), r)
+    return covered, on / len(samples), math.sqrt(squares / on / true) / target.sd
+
+
 #: for each metric: random arguments, what it should give, least and greatest value, and whether order is no matter
 EXACT = {
     "kl_divergence": (by_cells, lambda *pqx: stats.entropy(*masses(*pqx)), 0, math.inf, False),
@@ -101,10 +137,14 @@ EXACT = {
         lambda rng: (*two_sets(rng), int(rng.integers(1, 6))), lambda *of: naive(*of)[2:], 0, math.inf, False
     ),
     "nearest": (two_sets, lambda a, b: (cdist(a, b).min(1), cdist(a, b).argmin(1)), 0, math.inf, False),
+    "wasserstein_to": (on_the_line, by_quantiles, 0, math.inf, False),
+    "modes": (in_the_plane, by_a_loop, 0, math.inf, False),
     "share_closer": (distances, lambda a, b, q: np.mean(a < np.quantile(b, q)), 0, 1, False),
 }  # fmt: skip
 PUBLIC = {
-    name: f for name, f in vars(metrics).items() if getattr(f, "__module__", "") == metrics.__name__ and name[0] != "_"
+    name: f
+    for name, f in vars(metrics).items()
+    if inspect.isfunction(f) and f.__module__ == metrics.__name__ and name[0] != "_"
 }
 
 
@@ -145,6 +185,41 @@ def test_a_metric_that_is_not_exact_is_noticed(name, fault):
     name = "kl_divergence" if fault == "the other way round" else name  # the rest are symmetric
     with pytest.raises(AssertionError, match=name):
         check_exact(name, FAULTS[fault](PUBLIC[name]))
+
+
+@pytest.mark.parametrize("target", [normal(1, 2), Mixture((-2, 2), (0.5, 0.5))])
+def test_the_distance_to_quantiles_is_the_area_between_the_distribution_functions(target):
+    samples = torch.randn(5000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = torch.linspace(-12, 12, 200_001, dtype=torch.float64)
+    below = torch.searchsorted(samples.sort().values, x, right=True) / len(samples)
+    area = torch.trapezoid((below - target.cdf(x)).abs(), x).item()
+    assert metrics.wasserstein_to(samples, target) == pytest.approx(area, rel=1e-3)
+
+
+def test_true_samples_are_near_and_half_of_the_mass_moves_four_when_a_peak_is_missing():
+    two, rng = Mixture((-2, 2), (0.5, 0.5)), torch.Generator().manual_seed(0)
+    assert metrics.wasserstein_to(two.sample(100_000, rng), two) < 0.02
+    assert metrics.wasserstein_to(normal(2, 0.5).sample(100_000, rng), two) == pytest.approx(2, abs=0.01)
+
+
+def test_modes_of_what_is_known():
+    rng = torch.Generator().manual_seed(0)
+    for target, K in ((ring(), 8), (grid(), 25), (line(), 5)):
+        covered, on, spread = metrics.modes(target.sample(50_000, rng), target)
+        assert covered == K
+        assert on == pytest.approx(1 - math.exp(-4.5), abs=0.002)
+        assert spread == pytest.approx(1, abs=0.01)
+    target = ring()
+    points = target.centres.repeat(100, 1)
+    assert metrics.modes(points, target) == (8, 1.0, pytest.approx(0, abs=1e-6))
+    assert metrics.modes(points[points[:, 0] > 0], target).covered == 3
+    assert metrics.modes(torch.cat([target.centres[:1].repeat(995, 1), target.centres[1:2]]), target).covered == 1
+    noise = metrics.modes(6 * torch.rand(50_000, 2, generator=rng) - 3, target)
+    assert noise.covered == 8  # so the share on the spots stands beside it
+    assert noise.on == pytest.approx(8 * math.pi * 0.3**2 / 36, abs=0.01)
+    far = metrics.modes(torch.full((10, 2), 9.0), target)
+    assert (far.covered, far.on) == (0, 0.0)
+    assert math.isnan(far.spread)
 
 
 def test_rounding_makes_nothing_negative_and_the_mass_that_a_grid_loses_neither():
@@ -471,6 +546,13 @@ BAD[9, 2] = np.inf
             (torch.zeros(3, 1, 28, 28), torch.zeros(5, 1, 14, 14)),
             "equally many features, got 784 and 196",
         ),
+        (metrics.wasserstein_to, (GOOD, normal()), r"numbers on the line, .* got \(50, 3\): choose one column"),
+        (metrics.wasserstein_to, (GOOD[:, None], normal()), r"numbers on the line, .* got \(50, 1, 3\)"),
+        (metrics.wasserstein_to, ([], normal()), r"samples must be of shape .* got \(0, 1\)"),
+        (metrics.wasserstein_to, ([0.0, math.nan], normal()), "samples must be finite, got NaN or inf in 1 of 2 rows"),
+        (metrics.modes, (GOOD[:, :1], ring()), r"samples must be places in the plane, \(n, 2\), got \(50, 1\): choose"),
+        (metrics.modes, (GOOD[:0, :2], ring()), r"samples must be of shape .* got \(0, 2\)"),
+        (metrics.modes, (BAD[:, :2], ring()), "samples must be finite, got NaN or inf in 1 of 50 rows: did the model"),
         (metrics.nearest, (BAD, GOOD), "samples must be finite"),
         (metrics.nearest, (GOOD, BAD), "training must be finite"),
     ],
@@ -478,6 +560,19 @@ BAD[9, 2] = np.inf
 def test_bad_input_is_refused_with_a_sentence(metric, arguments, words):
     with pytest.raises(ValueError, match=words):
         metric(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("metric", "target", "words"),
+    [
+        (metrics.wasserstein_to, ring(), "target must have quantiles, got Spots: on the line take targets.Mixture"),
+        (metrics.modes, normal(), r"target must have centres, got Mixture: take targets.ring\(\), grid\(\) or line"),
+        (metrics.modes, "ring", "target must have centres, got str"),
+    ],
+)
+def test_a_target_of_another_kind_is_refused_with_a_sentence(metric, target, words):
+    with pytest.raises(TypeError, match=words):
+        metric(GOOD[:, :2], target)
 
 
 LINE = torch.linspace(-8, 8, 161, dtype=torch.float64)

@@ -1,13 +1,15 @@
 """The networks against the same layers written out by hand, and what is drawn from which seed."""
 
 import inspect
+import math
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
-from ganlib import models
+from ganlib import losses, models
 from ganlib.judge import Judge
 
 
@@ -239,6 +241,59 @@ def test_latent_of_copies_draws_noise_for_each():
     assert z.shape == (5000, 4, 6)
     assert z.dtype == torch.float64
     assert z.flatten(1).T.corrcoef().fill_diagonal_(0).abs().max() < 0.07
+
+
+@pytest.mark.parametrize("copies", [None, 3])
+def test_a_code_is_one_of_many_before_the_noise(copies):
+    latent = models.CodeLatent(2, torch.float64, copies, codes=5, scale=4.0)
+    z = latent(3000, torch.Generator().manual_seed(0))
+    assert z.shape == ((3000, 7) if copies is None else (3000, 3, 7))
+    assert z.dtype == torch.float64
+    z = z.reshape(-1, 7)
+    assert z[:, :5].sort(1).values.unique(dim=0).tolist() == [[0, 0, 0, 0, 4]]
+    assert stats.chisquare(z[:, :5].argmax(1).bincount()).pvalue > 0.01
+    assert stats.kstest(z[:, 5:].flatten().numpy(), "norm").pvalue > 0.01
+    if copies:
+        codes = z[:, :5].argmax(1).reshape(-1, 3)
+        assert (codes[:, 0] == codes[:, 1]).double().mean() < 0.3  # each copy draws codes of its own
+
+
+@pytest.mark.parametrize("codes", [0, 2.5, "5"])
+def test_codes_that_are_no_count_are_refused(codes):
+    with pytest.raises(ValueError, match="codes must be a whole number of at least 1, got"):
+        models.CodeLatent(2, codes=codes)
+
+
+@pytest.mark.parametrize("shape", [(6, 2), (6, 4, 2), (6, 1, 4, 4)])
+def test_a_packed_discriminator_sees_neighbours_side_by_side(shape):
+    x = torch.arange(math.prod(shape), dtype=torch.float64).reshape(shape)
+    seen = []
+    D = models.Packed(nn.Sequential(nn.Identity(), nn.Flatten(), nn.LazyLinear(1, dtype=torch.float64)), 3)
+    if len(shape) == 3:
+        D = models.Packed(models.mlp(6, 1, copies=4, dtype=torch.float64), 3)
+    D.discriminator[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    logits = D(x)
+    assert logits.shape == (*shape[: 2 if len(shape) == 3 else 1], 1)
+    [packs] = seen
+    for k in range(2):
+        assert torch.equal(packs[k], torch.cat([*x[3 * k : 3 * k + 3]], -1))
+        assert (logits[3 * k : 3 * k + 3] == logits[3 * k]).all()
+
+
+def test_packing_is_checked_at_its_border():
+    for m in (0, 1.5, "2"):
+        with pytest.raises(ValueError, match="m must be a whole number of at least 1, got"):
+            models.Packed(models.mlp(2, 1), m)
+    with pytest.raises(ValueError, match="x must hold a multiple of m = 4 samples, got 6: change the batch size"):
+        models.Packed(models.mlp(8, 1), 4)(torch.zeros(6, 2))
+
+
+def test_r1_on_packs_counts_once_for_each_member():
+    D = models.mlp(6, 5, 1, activation=nn.Tanh, dtype=torch.float64)
+    x = torch.randn(6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    packs = x.detach().reshape(2, 6).requires_grad_()
+    packed = losses.r1_penalty(models.Packed(D, 3)(x), x)
+    torch.testing.assert_close(packed, 3 * losses.r1_penalty(D(packs), packs))
 
 
 def test_mlp_refuses_dropout_in_percent():

@@ -14,7 +14,7 @@ from PIL import Image
 from views import assert_known_to_ipywidgets_7, enlarged, images, pixels
 
 from ganlib import plots
-from ganlib.show import SHARP, View, facts, live_grid, png, show, slider, watch
+from ganlib.show import SHARP, View, facts, live_grid, live_seeds, png, show, slider, watch
 
 CAPTION = "25 digits, four of them blurred."
 
@@ -272,6 +272,24 @@ def test_a_live_grid_shows_the_newest_images_and_sentence():
         assert view.sentence.value == f"step {step}: D &lt; 1 &amp; G"
     assert view.picture.layout.width == f"{3 * (5 * 29 + 1)}px"
     assert view.picture.layout.align_self == "flex-start"
+
+
+def test_live_seeds_are_filled_where_they_are_good_by_now():
+    x = torch.linspace(-4, 4, 9)
+    rows = {"a": torch.zeros(50, 3), "b": torch.tensor([[-2.0, 0, 2]]).repeat(50, 1)}
+    settings = {"x": x, "p": torch.ones(9) / 8}
+    view = live_seeds(rows, "step 0", **settings, good=lambda column: bool(column.mean() > 1))
+    plt.close("all")
+    for now in (rows, {"a": rows["b"], "b": rows["a"]}):
+        view.update(now, "step 20")
+        assert plt.get_fignums() == []  # its own are closed
+        passed = {name: [bool(mean > 1) for mean in samples.mean(0)] for name, samples in now.items()}
+        figure = plots.seed_rows(now, **settings, good=passed).figure
+        file = io.BytesIO()
+        figure.savefig(file, dpi=96 * SHARP)
+        np.testing.assert_array_equal(pixels(view.png), pixels(file.getvalue()))
+        plt.close(figure)
+    assert_known_to_ipywidgets_7(view.box)
 
 
 def test_a_bad_image_leaves_the_last_picture():

@@ -7,9 +7,9 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import optimize, stats
 
-from ganlib.targets import Gaussian, Mixture, Uniform, normal
+from ganlib.targets import Gaussian, Mixture, Spots, Uniform, grid, line, normal, ring
 
 X = torch.linspace(-9, 9, 721, dtype=torch.float64)
 PARTS = {"means": (-2.0, 0.5, 3.0), "sds": (0.5, 1.0, 0.25), "weights": (0.2, 0.5, 0.3)}
@@ -248,3 +248,80 @@ def test_places_of_another_width_are_refused_with_a_sentence():
     for shape, words in (((4, 3), "one row is one place"), ((4, 1, 2, 1), "make rows of images by x.flatten(1)")):
         with pytest.raises(ValueError, match=re.escape(f"x must have shape (..., 2), got {shape}: {words}")):
             Gaussian(*moments(2)).log_density(torch.zeros(shape))
+
+
+# ---- quantiles
+
+MIXTURES = [pair for pair in PAIRS.values() if isinstance(pair[0], Mixture)]
+
+
+@pytest.mark.parametrize(("ours", "scipys"), MIXTURES)
+def test_cdf_and_quantile_are_those_of_scipy(ours, scipys):
+    np.testing.assert_allclose(ours.cdf(X), scipys.cdf(X.numpy()), atol=1e-12)
+    shares = torch.tensor([1e-9, 0.01, 0.2, 0.5, 0.7001, 1 - 1e-9], dtype=torch.float64)
+    found = ours.quantile(shares)
+    wanted = [optimize.brentq(lambda x, u=u: scipys.cdf(x) - u, -60, 60, xtol=1e-14) for u in shares.tolist()]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    np.testing.assert_allclose(ours.cdf(found), shares, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [0.0, 1.0, -0.5, math.nan])
+def test_a_quantile_of_no_share_is_refused_with_a_sentence(bad):
+    with pytest.raises(ValueError, match="u must lie between 0 and 1, both left out, got"):
+        normal().quantile(torch.tensor([0.5, bad]))
+
+
+# ---- spots in the plane
+
+PLANES = {"ring": ring(5, 3.0, 0.2), "grid": grid(3, 1.5, 0.1), "line": line(4, 2.0, 0.3)}
+
+
+def test_the_usual_spots_stand_where_they_should():
+    eight = ring()
+    np.testing.assert_allclose(eight.centres.norm(dim=1), 2.0)
+    apart = np.abs(np.exp(2j * np.pi * np.arange(8)[:, None] / 8) - np.exp(2j * np.pi * np.arange(8) / 8))
+    np.testing.assert_allclose(torch.cdist(eight.centres, eight.centres), 2 * apart, atol=1e-7)
+    assert grid().centres.tolist() == [[a, b] for a in (-4, -2, 0, 2, 4) for b in (-4, -2, 0, 2, 4)]
+    assert line(4, 2.0).centres.tolist() == [[-3, 0], [-1, 0], [1, 0], [3, 0]]
+    assert [made.sd for made in (ring(), grid(), line())] == [0.1, 0.05, 0.1]
+
+
+@pytest.mark.parametrize("name", PLANES)
+def test_the_density_of_spots_is_that_of_scipy(name):
+    ours = PLANES[name]
+    x = torch.randn(4, 5, 2, dtype=torch.float64, generator=generator())
+    parts = [stats.multivariate_normal(centre, ours.sd**2).pdf(x.numpy()) for centre in ours.centres.numpy()]
+    np.testing.assert_allclose(ours.density(x), np.mean(parts, axis=0), rtol=1e-9)
+    assert ours.log_density(torch.full((2,), 99.0)).isfinite()
+    assert ours.density(x.float()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", PLANES)
+def test_draws_of_spots_are_even_and_depend_on_the_generator_alone(name):
+    ours, state = PLANES[name], torch.get_rng_state()
+    draws, same, others = (ours.sample(60_000, generator(seed)) for seed in (1, 1, 2))
+    assert (draws.shape, draws.dtype) == ((60_000, 2), torch.float64)
+    distance, spot = torch.cdist(draws, ours.centres).min(1)
+    assert stats.chisquare(torch.bincount(spot)).pvalue > 0.01
+    assert stats.kstest((distance / ours.sd).numpy(), stats.rayleigh().cdf).pvalue > 0.001
+    assert [torch.equal(draws, again) for again in (same, others)] == [True, False]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Spots([0.0, 1.0], 1), "centres must be (K, 2) finite numbers, got shape (2,): one row is the place"),
+        (lambda: Spots(torch.zeros(3, 3), 1), "centres must be (K, 2) finite numbers, got shape (3, 3)"),
+        (lambda: Spots([[0.0, math.nan]], 1), "centres must be (K, 2) finite numbers"),
+        (lambda: ring(0), "centres must be (K, 2) finite numbers, got shape (0, 2)"),
+        (lambda: grid(0), "centres must be (K, 2) finite numbers, got shape (0, 2)"),
+        (lambda: line(0), "centres must be (K, 2) finite numbers, got shape (0, 2)"),
+        (lambda: ring(sd=0), "sd must be a positive number, got 0: a point has no density, take 0.01"),
+        (lambda: grid(sd=math.inf), "sd must be a positive number, got inf"),
+        (lambda: ring().density(torch.zeros(4, 1)), "x must have shape (..., 2), got (4, 1): a place in the plane"),
+    ],
+)
+def test_what_are_no_spots_is_refused_with_a_sentence(make, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        make()
