@@ -89,6 +89,7 @@ PLACES = {"near": [0, 0, 1, 0], "far": [6, 5.5]}
 SLOPES = {"one": [1, 3, 0, 2, 2, 2], "other": [0, 0, 1, 0, 4, 3]}
 ROW_NUMBERS = {"A": {"one two": 0.3456, "recall": "all"}, "B": {"one two": -1234.5, "recall": 12.34}}
 GRID_NUMBERS = {"A": {"loss_D": 1.381, "distance": 216.6}, "B": {"loss_D": "−", "distance": 0.5}}
+SEEDS = np.array([[0.2, 1], [0.3, 2], [2.5, 2], [0.1, 2.8]])
 MARKS = {"dots": {"counted": ([0, 2], [5, 6])}, "at": {"here": 1, "there": 3.5}, "level": {"goal": 4}}
 
 
@@ -115,6 +116,13 @@ EXAMPLES = {
     ),
     "plane without a line": example(
         plots.plane, {"a": [(0, 1)], "b": np.zeros((0, 2))}, boundary=(X, [0, 1], np.ones((2, 4)))
+    ),
+    "seed_rows": example(
+        plots.seed_rows, {"a": SEEDS, "b": SEEDS + 1}, X, [0.1, 0.4, 0.2, 0.1], good={"a": [True, False]}
+    ),
+    "seed_rows, one": example(plots.seed_rows, {"a": SEEDS}, X, [0.1, 0.4, 0.2, 0.1]),
+    "spots": example(
+        plots.spots, {"a": SEEDS, "b": SEEDS[:2]}, [(0, 1), (3, -2)], {"a": {"covered": "1 of 2", "on": 0.25}}
     ),
     "slope_shares": example(plots.slope_shares, PLACES, SLOPES, at={"data": 2}),
     "dot_plot": example(plots.dot_plot, {"a": [1, 2, 40], "b": [8]}, at={"none": 3}, xscale="log", xlabel="distance"),
@@ -216,9 +224,11 @@ def words_of(artist):
     if isinstance(artist, Line2D):
         return f"line, {look(artist)}: {points(artist.get_xydata())}"
     if isinstance(artist, PolyCollection) and len(artist.get_paths()) > 1:
-        faces = [f"{colour(face[:3])} {short(face[3])}" for face in artist.get_facecolor()]
+        given = artist.get_facecolor() if len(artist.get_facecolor()) else np.zeros((1, 4))
+        faces = [f"{colour(face[:3])} {short(face[3])}" for face in np.resize(given, (len(artist.get_paths()), 4))]
         areas = zip(faces, artist.get_paths(), strict=True)
-        return f"areas, edge {artist.get_linewidth()[0]:g}: {', '.join(f'{a} {points(b.vertices)}' for a, b in areas)}"
+        edge = " ".join([*(colour(one[:3]) for one in artist.get_edgecolor()[:1]), f"{artist.get_linewidth()[0]:g}"])
+        return f"areas, edge {edge}: {', '.join(f'{a} {points(b.vertices)}' for a, b in areas)}"
     if isinstance(artist, PolyCollection):
         face = (
             f"{colour(artist.get_facecolor()[0][:3])}, alpha {artist.get_alpha()}, edge {artist.get_linewidth()[0]:g}"
