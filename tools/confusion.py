@@ -23,7 +23,8 @@ from ganlib.exercises.engine import UNREADABLE, Exercise
 TABLE = Path(__file__).resolve().parent.parent / "tests" / "exercises" / "confusion.md"
 TRAINS = ("04.fashion_mnist",)
 SEED, SECONDS = 0, 20  # a mutant that does not end is stopped
-CATCH_ALL = {"04.discriminator_step": "gradient"}  # the fact that only says "another result": elsewhere, "value"
+#: the fact that only says "another result": elsewhere, "value"
+CATCH_ALL = dict.fromkeys(("03.gan_step", "04.discriminator_step"), "gradient")
 OTHERS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.And: ast.Or,
     ast.Lt: ast.GtE, ast.Gt: ast.LtE, ast.Eq: ast.NotEq, ast.Is: ast.IsNot,
@@ -47,6 +48,11 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "02.js_divergence": {
         "= (p + q) / 2 kl_p = torch.x ... ) - torch.xlogy(q, m) return → "
         "= (q + p) / 2 kl_p = torch.x ... ) - torch.xlogy(p, m) return": "it is symmetric",
+    },
+    "03.gan_step": {"G(z_D).detach()) → G(z_D))": "opt_G.zero_grad() comes later"},
+    "03.wasserstein": {
+        "return (samples.sort().values - quantiles).abs → return (-(samples.sort().values - quantiles)).abs":
+        "abs() has no sign",
     },
     "04.deeper_pair": SHAPES | dict.fromkeys((
         ", 256), → , 256), nn.ReLU(),", ", 512), → , 512), nn.ReLU(),", "nn.ReLU() → nn.Sigmoid()",
@@ -122,6 +128,11 @@ def changes(node: Any) -> Iterator[Callable[[Any], Any]]:
         yield from (lambda n, k=k: n.values.pop(k) and n for k in range(len(node.values)))
     elif isinstance(node, ast.Tuple) and isinstance(node.ctx, ast.Load):
         yield lambda n: ast.Tuple(n.elts[::-1], n.ctx)
+    elif isinstance(node, ast.Dict):
+        for k in range(len(node.keys)):
+            yield lambda n, k=k: n.keys.pop(k) and n.values.pop(k) and n
+            if k:
+                yield lambda n, k=k: n.values.insert(k - 1, n.values.pop(k)) or n
     elif isinstance(node, ast.FunctionDef):
         for a, b in combinations([argument.arg for argument in node.args.args], 2):
             names = {a: b, b: a}
