@@ -18,11 +18,13 @@ THIRD = {
     "playgrounds": {"show"},
     "playgrounds.lesson_01": {"show", "playgrounds"},
     "playgrounds.lesson_02": {"show", "playgrounds"},
+    "playgrounds.lesson_03": {"show", "playgrounds"},
     "playgrounds.lesson_04": {"show", "playgrounds"},
     "exercises": {"exercises.engine"},
     "exercises.engine": set(),
     "exercises.lesson_01": {"exercises.engine"},
     "exercises.lesson_02": {"exercises.engine"},
+    "exercises.lesson_03": {"exercises.engine"},
     "exercises.lesson_04": {"exercises.engine"},
 }
 EVERYWHERE = {"images"}  # what an image of the course is

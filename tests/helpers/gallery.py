@@ -27,6 +27,7 @@ from views import everything
 from ganlib import plots
 from ganlib.playgrounds.lesson_01 import likelihood_playground, models_playground
 from ganlib.playgrounds.lesson_02 import value_playground
+from ganlib.playgrounds.lesson_03 import training_playground
 from ganlib.playgrounds.lesson_04 import latent_explorer
 
 SHEETS = Path(__file__).parents[1] / "figures.txt"
@@ -145,10 +146,20 @@ def sample(z):
     return torch.tanh(z[:, :2]).repeat_interleave(14, 1)[:, None, :, None] * torch.linspace(1, 0.5, 28)
 
 
+def trained(*clicks, frame=0):
+    """The playground of lesson 03 after some clicks, with an earlier frame in the picture."""
+    view = training_playground()
+    for name in clicks:
+        view.controls[name].click()
+    view.controls["replay"].value = frame
+    return view
+
+
 PLAYGROUNDS = {
     "models_playground": models_playground,
     "likelihood_playground": likelihood_playground,
     "value_playground": value_playground,
+    "training_playground": lambda: trained(*5 * ["step D"], *2 * ["step G"], "both", frame=6),
     "latent_explorer": lambda: latent_explorer(sample, 10),
 }
 

@@ -20,7 +20,11 @@ from scipy import integrate, optimize, special, stats
 from views import assert_known_to_ipywidgets_7, enlarged, everything, pixels
 
 from ganlib import playgrounds
+from ganlib.gan import GAN
+from ganlib.models import NormalLatent, mlp
+from ganlib.playgrounds.lesson_03 import training_playground
 from ganlib.playgrounds.lesson_04 import latent_explorer
+from ganlib.targets import Mixture, Uniform, normal
 
 MODULES = [
     importlib.import_module(f"{playgrounds.__name__}.{module.name}")
@@ -534,6 +538,288 @@ def split_p_g(view):
     move(view, width=2)
     assert min(wide, key=wide.get) == 0
     assert numbers_of(view)["top"] == round(min(wide.values()), 3) > -1.386
+
+
+# Lesson 03.
+MIDDLES = (np.arange(20_000) + 0.5) / 20_000
+Z, X = special.ndtri(MIDDLES), stats.norm.ppf(MIDDLES, 2, 0.5)  # of the noise, and of the data
+NOISE = NormalLatent(1, torch.float64)
+CLICKS = ["step D", "step G", "both", "run", "start again"]
+
+
+def players(G=(1, 16, 1), D=(1, 32, 32, 1), latent=NOISE, dtype=torch.float64, **settings):
+    """The GAN that the playground trains, typed anew."""
+    G = mlp(*G, activation=torch.nn.ELU, seed=384, dtype=dtype)
+    D = mlp(*D, activation=lambda: torch.nn.LeakyReLU(0.2), seed=1384, dtype=dtype)
+    opt_G, opt_D = (torch.optim.Adam(net.parameters(), lr, (0.0, 0.99)) for net, lr in ((G, 5e-3), (D, 2e-2)))
+    return GAN(G, D, opt_G, opt_D, latent, **settings)
+
+
+def trained(*clicks, seed=384, **settings):
+    """The playground after some clicks, the states that it would have drawn, and its GANs."""
+    states, gans = [], []
+    view = training_playground(make=lambda seed: gans.append(players(**settings)) or gans[-1], seed=seed)
+    picture = view.png
+    view.draw = lambda state: states.append(state) or picture  # a tenth of the time
+    click(view, *clicks)
+    return view, states, gans
+
+
+def click(view, *names):
+    for name in names:
+        view.controls[name].click()
+
+
+def training_of(view):
+    """The sentence taken apart."""
+    names = ("D", "G", "W1", "floor", "own", "top", "on fakes")
+    pattern = (
+        r"Steps of D: (\S+), of G: (\S+)\. Wasserstein-1 distance of p_g to p: (\S+) "
+        r"\(20,000 draws of p have (\S+)\)\. V = (\S+), max V = (\S+)\. Mean D on the fakes: (\S+)\."
+    )
+    numbers = re.fullmatch(pattern, view.sentence.value.replace("−", "-")).groups()
+    return dict(zip(names, map(float, numbers), strict=True))
+
+
+def weights(gan):
+    return [torch.cat([p.detach().flatten() for p in net.parameters()]) for net in (gan.G, gan.D)]
+
+
+def answers(net, x):
+    with torch.no_grad():
+        return net(torch.tensor(x)[:, None])[:, 0].numpy()
+
+
+@pytest.mark.parametrize("clicks", [["step D"], 9 * ["step D"] + ["step G"], 4 * ["both"], ["run"]], ids=len)
+def test_a_training_says_and_draws_what_its_networks_do(made, clicks):
+    x = part(made["training_playground"][0][1][0], "p").get_xdata()
+    view, states, (gan, *_) = trained(*clicks)
+    found, state, fakes = training_of(view), states[-1], answers(gan.G, Z)
+    slope = np.gradient(fakes, Z)
+    assert slope.min() > 0  # so that each x has one z, and the density of G(z) is that of z over the slope
+    p_of_fakes, p_g_of_fakes = stats.norm.pdf(fakes, 2, 0.5), stats.norm.pdf(Z) / slope
+    p, p_g = stats.norm.pdf(x, 2, 0.5), np.interp(x, fakes, p_g_of_fakes, 0, 0)
+    p_g_of_data = np.interp(X, fakes, p_g_of_fakes, 0, 0)
+    p_of_data = stats.norm.pdf(X, 2, 0.5)
+    heights = {name: state[name]["ydata"] for name in ("D", "D*", "p_g")}
+    np.testing.assert_allclose(heights["D"], special.expit(answers(gan.D, x)), atol=1e-12)
+    np.testing.assert_allclose(heights["p_g"], p_g, atol=0.05)
+    drawn = ~np.isnan(heights["D*"])
+    np.testing.assert_allclose(heights["D*"][drawn], (p / (p + p_g))[drawn], atol=0.04)
+    assert drawn[p + p_g > 0.06].all()
+    assert not drawn[p + p_g < 0.04].any()
+    on_fakes, on_data = special.expit(answers(gan.D, fakes)), special.expit(answers(gan.D, X))
+    exact = {
+        "W1": stats.wasserstein_distance(fakes, X),
+        "own": np.log(on_data).mean() + np.log1p(-on_fakes).mean(),
+        "top": np.log(p_of_data / (p_of_data + p_g_of_data)).mean()
+        + np.log(p_g_of_fakes / (p_of_fakes + p_g_of_fakes)).mean(),
+        "on fakes": on_fakes.mean(),
+    }
+    for name, number in exact.items():
+        assert found[name] == pytest.approx(number, abs=0.006), name
+    # From each z a line to its fake, and there a wedge as the loss of G falls.
+    z = special.ndtri((2 * np.arange(15) + 1) / 30)
+    ends = state["_from z to x"]["xdata"].reshape(15, 3)
+    np.testing.assert_allclose(ends[:, 0], z, atol=0.02)
+    at = ends[:, 1]
+    np.testing.assert_allclose(at, answers(gan.G, ends[:, 0]))
+    np.testing.assert_array_equal(state["fakes x = G(z)"]["xdata"], at)
+    before, after = (np.logaddexp(0, -answers(gan.D, at + shift)) for shift in (-1e-6, 1e-6))
+    push = (before - after) / 2e-6
+    wedges = state["push of the loss of G"]["verts"]
+    np.testing.assert_allclose(wedges[:, :2, 0], np.stack([at, at], 1))
+    np.testing.assert_allclose(wedges[:, 2, 0] - at, push / (abs(push) + 0.5), atol=1e-5)
+
+
+def test_a_floor_is_the_distance_of_as_many_true_samples():
+    floors = [training_of(training_playground(seed=seed))["floor"] for seed in range(4)]
+    rng = np.random.default_rng(0)
+    usual = [stats.wasserstein_distance(rng.normal(2, 0.5, 20_000), X) for _ in range(20)]
+    assert min(usual) / 2 < min(floors) <= max(floors) < 2 * max(usual)
+
+
+@pytest.mark.parametrize("settings", [{}, {"r1": 0.5, "d_steps": 2, "average": 0.9}], ids=str)
+def test_a_click_is_algorithm_1(settings):
+    view, _, (gan,) = trained(*3 * ["both"], "step D", "step G", **settings)
+    same, rng = players(), torch.Generator().manual_seed(384)
+    once = settings.get("d_steps", 1) * "D" + "G"
+    for player in 3 * once + "DG":
+        x, z = normal(2, 0.5).sample(256, rng), torch.randn(256, 1, dtype=torch.float64, generator=rng)
+        if player == "D":
+            x.requires_grad_()
+            real = same.D(x)
+            (slope,) = torch.autograd.grad(real.sum(), x, create_graph=True)
+            loss = -real.sigmoid().log().mean() - (1 - same.D(same.G(z).detach()).sigmoid()).log().mean()
+            loss = loss + settings.get("r1", 0) / 2 * slope.square().mean()
+        else:
+            loss = -same.D(same.G(z)).sigmoid().log().mean()
+        opt = same.opt_D if player == "D" else same.opt_G
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+    for own, other in zip(weights(gan), weights(same), strict=True):
+        np.testing.assert_allclose(own, other, atol=1e-9)
+    assert (training_of(view)["D"], training_of(view)["G"]) == (3 * once.count("D") + 1, 4)
+    # The fakes are those of G itself, also where an average is kept.
+    assert training_of(view)["W1"] == pytest.approx(stats.wasserstein_distance(answers(same.G, Z), X), abs=0.006)
+
+
+def test_each_button_moves_whom_it_names():
+    view, states, (gan,) = trained()
+    for name, moves in {"step D": (0, 1), "step G": (1, 0), "both": (1, 1)}.items():
+        before, drawn = weights(gan), len(states)
+        click(view, name)
+        assert [not torch.equal(*pair) for pair in zip(before, weights(gan))] == [bool(move) for move in moves]
+        assert len(states) == drawn + 1
+    drawn = len(states)
+    click(view, "run")  # live: a hundred rounds, in frames that a reader sees meanwhile
+    assert len(states) == drawn + 25
+    assert (training_of(view)["D"], training_of(view)["G"]) == (102, 102)
+
+
+def test_a_reader_can_go_back_and_go_on():
+    view, _ = staged("training_playground")
+    click(view, "start again")
+    first = view.png, view.sentence.value
+    assert (view.controls["replay"].value, view.controls["replay"].max) == (0, 1)
+    seen = [first]
+    for name in ("step D", "both", "step G", "step D"):
+        click(view, name)
+        seen.append((view.png, view.sentence.value))
+    assert len(set(seen)) == 5
+    for k in (2, 0, 3, 4, 1):
+        move(view, replay=k)
+        assert (view.png, view.sentence.value) == seen[k]
+    click(view, "step G")  # from the last frame, not from the one that is seen
+    assert view.controls["replay"].value == view.controls["replay"].max == 5
+    assert (training_of(view)["D"], training_of(view)["G"]) == (3, 3)
+    click(view, "start again")
+    assert (view.png, view.sentence.value) == first
+    move(view, replay=1)  # there is no such frame yet
+    assert (view.png, view.sentence.value) == first
+    click(view, "step D")
+    assert (view.png, view.sentence.value) == seen[1]  # the same numbers again
+    assert training_playground().png == first[0]  # and what the lesson stores
+
+
+def test_a_training_touches_no_other_random_numbers():
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    view, *_ = trained(*CLICKS)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert training_of(view)["D"] == 0
+
+
+def test_frames_are_light():
+    _, states, _ = trained("run")
+    size = sum(np.asarray(value).nbytes for state in states for part in state.values() for value in part.values())
+    assert size / len(states) < 12_000  # 600 rounds: 150 frames, less than 2 MB
+
+
+def test_a_training_is_seen():
+    view, (figure,) = staged("training_playground")
+    for clicks, names in ((4 * ["step D"], ("D*", "D", "p_g")), (["run"], ("D*", "D", "p", "p_g"))):
+        click(view, *clicks)
+        for name in (*names, "fakes x = G(z)"):
+            assert pixels_like(view, part(figure, name)) > 50, name
+        black = (pixels(view.png)[-200:-120].astype(int).max(-1) < 60).sum()  # the wedges above the line of x
+        assert black > 300
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_the_tasks_are_true_for_other_seeds(seed):
+    view = training_playground(seed=seed)
+    picture, states = view.png, []
+    view.draw = lambda state: states.append(state) or picture
+    first = train_D(view)
+    apart = [abs(state["D"]["ydata"] - state["D*"]["ydata"]) for state in (states[0], states[-1])]
+    assert np.nanmean(apart[1]) < np.nanmean(apart[0]) / 4
+    train_G(view)
+    train_both(view)
+    click(view, *4 * ["run"])
+    near = []
+    for frame in range(50, 151):  # from round 200 to round 600
+        move(view, replay=frame)
+        near.append(training_of(view)["W1"])
+    assert max(near) < 0.15
+    assert first["G"] == 0
+
+
+@does("Click step D ten times, while G rests. Which curve does D come close to?")
+def train_D(view):
+    click(view, "start again", "step D")
+    before = training_of(view)
+    click(view, *9 * ["step D"])
+    found = training_of(view)
+    assert (found["D"], found["G"]) == (10, 0)
+    # The largest V belongs to D* alone.
+    assert found["top"] - found["own"] < 0.2 < 0.5 < before["top"] - before["own"]
+    assert (found["W1"], found["top"]) == (before["W1"], before["top"])
+    return found
+
+
+@does("Now step G thirty times, while D rests. Does D believe the fakes? Do they lie on p?")
+def train_G(view):
+    before = training_of(view)
+    click(view, *30 * ["step G"])
+    found = training_of(view)
+    assert (found["D"], found["G"]) == (10, 30)
+    assert before["on fakes"] < 0.2 < 0.6 < found["on fakes"]  # it believes them
+    assert 0.3 < found["W1"] < before["W1"]  # and they lie elsewhere
+
+
+@does("Click start again, then run twice. Where is p_g now? What does D say of the fakes?")
+def train_both(view):
+    click(view, "start again", "run", "run")
+    found = training_of(view)
+    assert (found["D"], found["G"]) == (200, 200)
+    assert found["W1"] < 0.15
+    assert abs(found["on fakes"] - 0.5) < 0.08
+    assert found["own"] == pytest.approx(-2 * math.log(2), abs=0.03)
+
+
+def test_other_data_and_a_float32_gan_are_drawn_too():
+    dtype = torch.float32
+    view = training_playground(
+        Mixture((-1, 3), (0.5, 1)), lambda seed: players(latent=NormalLatent(1), dtype=dtype), batch=8
+    )
+    click(view, *CLICKS[:3])
+    assert training_of(view)["D"] == 2
+    assert len(pixels(view.png))
+
+
+SCORES = "D gives logits, got scores: D* is a probability, take loss='non-saturating'"
+REFUSED = {
+    "z in the plane": (
+        {"make": lambda seed: players((2, 16, 1), latent=NormalLatent(2, torch.float64))},
+        ValueError,
+        "make must build a GAN whose latent draws z (n, 1), got (4, 2) for n = 4: an arrow starts on a line, "
+        "take NormalLatent(1)",
+    ),
+    "fakes in the plane": (
+        {"make": lambda seed: players((1, 16, 2))},
+        ValueError,
+        "generator must make samples of the shape of the data, got (4, 2) beside (4, 1)",
+    ),
+    "two networks": (
+        {"make": lambda seed: (players().G, players().D)},
+        TypeError,
+        "make must return a GAN, got tuple: return GAN(G, D, ...), not its networks",
+    ),
+    "scores": ({"make": lambda seed: players(loss="hinge")}, ValueError, f"make must build a GAN whose {SCORES}"),
+    "two kinds of floats": ({"make": lambda seed: players(latent=NormalLatent(1))}, ValueError, "torch.float32"),
+    "no quantiles": ({"target": Uniform()}, TypeError, "target must have quantiles, got Uniform"),
+    "no batch": ({"batch": 0}, ValueError, "batch must be a whole number of at least 1, got 0"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_training_refuses_what_cannot_be_drawn(what):
+    settings, error, words = REFUSED[what]
+    with pytest.raises(error, match=re.escape(words)):
+        training_playground(**settings)
 
 
 # Lesson 04.
