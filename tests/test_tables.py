@@ -17,6 +17,7 @@ import nbformat
 import pytest
 import quality
 import torch
+import toys
 from run_notebooks import NOTEBOOKS, claims
 
 from ganlib import data, judge, metrics, models
@@ -24,7 +25,7 @@ from ganlib.training import Minibatches
 
 TABLES = sorted(make_tables.TABLES.glob("*.json"))
 CLAIMS = [path for path in TABLES if path.name.endswith("_claims.json")]
-QUALITY = make_tables.TABLES / "04_quality.json"
+QUALITY, TOYS = (make_tables.TABLES / f"{name}.json" for name in ("04_quality", "03_toys"))
 
 
 def read(path):
@@ -60,13 +61,13 @@ def disagreements(table, stored):
 def test_every_lesson_has_a_table_of_its_claims():
     lessons = {path.name[:2] for path in anatomy.lessons()}
     assert lessons == {path.name[:2] for path in CLAIMS}
-    assert {*CLAIMS, QUALITY} == set(TABLES)
+    assert {path.stem for path in CLAIMS} | make_tables.RECIPES.keys() == {path.stem for path in TABLES}
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda p: p.stem)
 def test_a_table_says_how_it_was_made(path):
     table = read(path)
-    own = "first" if path == QUALITY else "conditions"
+    own = "first" if path.stem in make_tables.RECIPES else "conditions"
     assert table.keys() - {"confirmed"} == {"about", "versions", "code", "modules", "minutes", own, "rows"}
     assert set(table["versions"]) == set(make_tables.PACKAGES)
 
@@ -143,7 +144,8 @@ def test_each_condition_is_the_one_that_was_measured_and_stands_off_its_threshol
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda p: p.stem)
 def test_table_was_made_by_this_code(path):
-    today = make_tables.code_of_quality() if path == QUALITY else make_tables.code_of_lesson(lesson_of(path))
+    recipes = path.stem in make_tables.RECIPES
+    today = make_tables.code_of_recipes(path.stem) if recipes else make_tables.code_of_lesson(lesson_of(path))
     stale = make_tables.staleness(path, read(path), today)
     assert not stale, stale
 
@@ -417,8 +419,8 @@ def test_the_quality_table_is_confirmed_by_its_first_steps(recipe, factor, held,
     name = next(iter(first[recipe]))
     now = first | {recipe: first[recipe] | {name: factor * first[recipe][name]}}
     monkeypatch.setattr(quality, "first_steps", lambda: now)
-    monkeypatch.setattr(make_tables, "code_of_quality", lambda: {"code": "new", "modules": {}})
-    assert make_tables.quality_table(tmp_path, confirming=True) == held
+    monkeypatch.setattr(make_tables, "code_of_recipes", lambda name: {"code": "new", "modules": {}})
+    assert make_tables.recipes_table("04_quality", tmp_path, confirming=True) == held
     assert held or f"{recipe} / {name}: recorded" in capsys.readouterr().out
     assert read(table)["first"] == first
     assert (read(table)["code"] == "new") == held
@@ -429,6 +431,73 @@ def test_the_first_steps_of_each_recipe_are_recorded_and_differ():
     first = read(QUALITY)["first"]
     assert first.keys() == {unit["recipe"] for unit in quality.units()} | {"real images"}
     assert len({tuple(values.values()) for values in first.values()}) == len(first)
+
+
+# ---- the toys of lesson 03
+
+
+def faults_of_toys(rows):
+    """What a table of toys lacks, has too much of, or holds that is no possible number."""
+    wanted = Counter(tuple(unit.values()) for unit in toys.units() if unit["sweep"] != "runs")
+    found = Counter((row["sweep"], row["setting"], row["seed"]) for row in rows if row["sweep"] != "runs")
+    bad = [f"missing: {key}" for key in wanted - found] + [f"too many: {key}" for key in found - wanted]
+    steps = {
+        fault: [row["step"] for row in rows if (row["sweep"], row["setting"]) == ("runs", fault)] for fault in "ABCDE"
+    }
+    bad += [f"steps of run {fault}: {of}" for fault, of in steps.items() if of != [*range(25, 1201, 25)]]
+    for row in rows:
+        place = f"{row['sweep']}, {row['setting']}, {row['seed']}"
+        lists = {
+            name: row[name]
+            for name in row.keys() & {"wasserstein", "covered", "on", "spread"}
+            if row["sweep"] != "runs"
+        }
+        for name, values in lists.items():
+            if len(values) != toys.COPIES or not all(value >= 0 or name == "spread" for value in values):
+                bad.append(f"no ten numbers >= 0: {name} in {place}")
+        if row.get("step") == 1200 and sum(row["histogram"]) != toys.SEEN:
+            bad.append(f"a histogram of other fakes in {place}")
+    return bad
+
+
+def test_the_toys_table_is_complete():
+    assert faults_of_toys(read(TOYS)["rows"]) == []
+
+
+def test_faults_of_a_toys_table_are_noticed():
+    rows = read(TOYS)["rows"]
+    assert faults_of_toys(rows[1:]) == ["missing: ('steps of D', 'k = 1, without R1', 0)"]
+    assert faults_of_toys([*rows, rows[0]]) == ["too many: ('steps of D', 'k = 1, without R1', 0)"]
+    for wrong in ([0.1] * 9, [0.1] * 9 + [-0.1], [0.1] * 9 + [math.nan]):
+        assert len(faults_of_toys([rows[0] | {"wasserstein": wrong}, *rows[1:]])) == 1
+    [fault] = faults_of_toys([*rows[:-1], rows[-1] | {"histogram": [1] * 60}])
+    assert fault.startswith("a histogram")
+    assert faults_of_toys(rows[:-1])[0].startswith("steps of run E")
+
+
+def test_the_first_steps_of_each_toy_are_recorded():
+    names = {f"{unit['sweep']}, {unit['setting']}" for unit in toys.units() if unit["sweep"] != "runs"}
+    assert read(TOYS)["first"].keys() == names | {"runs"}
+
+
+def test_copies_of_a_toy_are_measured_one_by_one(monkeypatch):
+    monkeypatch.setattr(toys, "COPIES", 3)
+    monkeypatch.setattr(toys, "SAMPLES", 200)
+    for sweep, setting in (("steps of D", "k = 3, with R1"), ("ring", "fast G, packed D"), ("grid", "code")):
+        monkeypatch.setitem(toys.SWEEPS[sweep], setting, toys.SWEEPS[sweep][setting] | {"steps": 4})
+        [row] = toys.run(sweep, setting, 5)
+        gan, batches, scale, steps = toys.toy(5, **toys.SWEEPS[sweep][setting])
+        assert steps == 4
+        for _ in range(4):
+            gan.step(batches)
+        for k in range(3):
+            fakes = gan.sample(200, seed=6)[:, k] * scale
+            if "wasserstein" in row:
+                assert row["wasserstein"][k] == pytest.approx(metrics.wasserstein_to(fakes, toys.PEAKS), rel=1e-3)
+            else:
+                target = toys.RING if sweep == "ring" else toys.GRID
+                assert row["covered"][k] == metrics.modes(fakes, target).covered
+                assert row["on"][k] == pytest.approx(metrics.modes(fakes, target).on, rel=1e-3)
 
 
 # ---- the recipes of lesson 04

@@ -7,14 +7,14 @@ import pytest
 from ganlib import tables
 
 
-@pytest.mark.parametrize("name", ["01_claims", "02_claims", "04_claims", "04_quality"])
+@pytest.mark.parametrize("name", ["01_claims", "02_claims", "03_claims", "03_toys", "04_claims", "04_quality"])
 def test_a_table_is_loaded_by_its_name(name):
     assert tables.load(name) == json.loads((tables.FOLDER / f"{name}.json").read_bytes())
 
 
 @pytest.mark.parametrize("name", ["quality", "04_quality.json", "../tables/04_quality", "", None])
 def test_an_unknown_name_is_refused_with_the_list(name):
-    known = "'01_claims', '02_claims', '04_claims', '04_quality'"
+    known = "'01_claims', '02_claims', '03_claims', '03_toys', '04_claims', '04_quality'"
     with pytest.raises(ValueError, match=f"name must be one of {known}.*, got"):
         tables.load(name)
 

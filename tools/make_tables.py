@@ -12,8 +12,8 @@ stopped; rows made by other code are dropped.
 
 ``NN_claims.json`` holds every claim of lesson NN under every seed, on MNIST and on the offline stand-in: the
 measurements behind the thresholds in the lesson. ``conditions`` are the parts of each claim as the lesson has them, a
-row has the two sides of each comparison. ``04_quality.json`` holds the recipes of lesson 04, see quality.py; ``first``
-is where their first steps lead.
+row has the two sides of each comparison. ``04_quality.json`` holds the recipes of lesson 04, see quality.py, and
+``03_toys.json`` the sweeps of lesson 03, see toys.py; ``first`` is where their first steps lead.
 """
 
 import argparse
@@ -38,6 +38,7 @@ from typing import Any
 import conditions
 import nbformat
 import quality
+import toys
 from code_hash import code_hashes
 from run_notebooks import NOTEBOOKS, claims, execute, find, loads_mnist
 from tqdm import tqdm
@@ -50,9 +51,11 @@ EXERCISE = re.compile(r'^check\("\d\d\.', re.MULTILINE)
 PACKAGES = ("torch", "numpy")
 Work = Callable[..., list[dict[str, Any]]]
 Table = dict[str, Any]
-#: By how much values of quality.first_steps may differ, as a share, else by 0.001. On one machine none does; between
+#: the tables of recipes, and what trains and measures them
+RECIPES: dict[str, Any] = {"04_quality": quality, "03_toys": toys}
+#: By how much values of first_steps may differ, as a share, else by 0.001. On one machine none does; between
 #: AVX-512, AVX2 and SSE they did by 0.0006, those of convolutions by 0.012, those of a judge trained there by 0.063.
-TOLERANCE = {"convolutional": 0.03, "real images": 0.15}
+TOLERANCE = {"convolutional": 0.03, "real images": 0.15, "runs": 0.03}
 
 
 def code_of_lesson(lesson: Path) -> Table:
@@ -64,9 +67,10 @@ def code_of_lesson(lesson: Path) -> Table:
     return {"code": code, "modules": lines | modules}
 
 
-def code_of_quality() -> Table:
-    """Hashes of the code that the numbers of the quality table depend on."""
-    code, modules = code_hashes("import quality\nquality.run", PACKAGE, Path(quality.__file__))
+def code_of_recipes(name: str) -> Table:
+    """Hashes of the code that the numbers of a table of recipes depend on."""
+    module = RECIPES[name]
+    code, modules = code_hashes(f"import {module.__name__}\n{module.__name__}.run", PACKAGE, Path(module.__file__))
     return {"code": code, "modules": modules}
 
 
@@ -208,22 +212,19 @@ def _claims_of_a_run(lesson: Path, data: str, seed: int) -> list[dict[str, Any]]
     return [{"data": data, "seed": seed, "claims": rows}]
 
 
-def quality_table(folder: Path, jobs: int = 1, *, confirming: bool = False) -> bool:
-    """Train the recipes of lesson 04 under several seeds, and measure them on the way."""
-    about = (
-        "recipes of lesson 04 on MNIST: quality of 10,000 samples against CPU seconds of training on one thread; "
-        "'textbook with' one change and 'better without' one; losses are means over the last 100 steps"
-    )
-    path, head, first = folder / "04_quality.json", {"about": about, **code_of_quality()}, quality.first_steps()
+def recipes_table(name: str, folder: Path, jobs: int = 1, *, confirming: bool = False) -> bool:
+    """Train the recipes of a lesson under several seeds, and measure them on the way."""
+    module = RECIPES[name]
+    path, head, first = folder / f"{name}.json", {"about": module.ABOUT, **code_of_recipes(name)}, module.first_steps()
     if not confirming:
-        make(path, head | {"first": first}, quality.units(), quality.run, jobs)
+        make(path, head | {"first": first}, module.units(), module.run, jobs)
         return True
 
     def differences(table: Table) -> list[str]:
         old = table["first"]  # what was recorded stays
         return [d for n in old | first for d in differing(old.get(n), first.get(n), TOLERANCE.get(n, 1e-3), n)]
 
-    sample = f"the first {quality.FIRST} steps of each recipe and the measures of real images"
+    sample = f"the first {module.FIRST} steps of each recipe{module.AND}"
     return confirm(path, head, sample, differences)
 
 
@@ -231,7 +232,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Do what the command line asks. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lesson", nargs="*", help='"04" or a file name; none means all')
-    parser.add_argument("--only", choices=("claims", "quality"), help="make this kind of table alone")
+    parser.add_argument(
+        "--only", choices=("claims", *(name[3:] for name in RECIPES)), help="make this kind of table alone"
+    )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time; lessons use one thread each")
     parser.add_argument("--confirm", action="store_true", help="try a sample of what was recorded, see above")
@@ -243,10 +246,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     done = []
     for lesson in find(options.lesson, NOTEBOOKS):
-        if options.only != "quality":
+        if options.only in (None, "claims"):
             done.append(claims_table(lesson, options.seeds, TABLES, options.jobs, confirming=options.confirm))
-        if options.only != "claims" and lesson.name.startswith("04"):
-            done.append(quality_table(TABLES, options.jobs, confirming=options.confirm))
+        for name in RECIPES:
+            if lesson.name[:2] == name[:2] and options.only in (None, name[3:]):
+                done.append(recipes_table(name, TABLES, options.jobs, confirming=options.confirm))
     return 0 if all(done) else 1
 
 
