@@ -207,7 +207,8 @@ def seed_rows(
 
     ``rows``: samples (n, seeds) on the line by name, equally many seeds each; ``x`` and ``p`` (w,): places and the
     density there, the first and the last place are the ends of a histogram. ``good``: by name whether each seed has
-    succeeded; those are filled, and counted at the right. Raises ValueError for other shapes. Introduced in lesson 03.
+    succeeded, for rows that are judged; those seeds are filled, and counted at the right. Raises ValueError for other
+    shapes. Introduced in lesson 03.
     """
     x, p = _array(x), _array(p)
     samples = {name: _array(values) for name, values in rows.items()}
@@ -237,10 +238,10 @@ def seed_rows(
         ax.add_collection(PolyCollection(data, label="data" if not base else None, **road))
         edge = {"facecolors": fill, "edgecolors": STYLE["fake"]["color"], "linewidths": 1.2, "zorder": 2}
         ax.add_collection(PolyCollection(polygons(base, edges, steps), label="fakes" if not base else None, **edge))
-        if good:
+        if name in (good or {}):
             count = f"{sum(map(bool, passed))} of {seeds}"
             ax.text(seeds + 0.05, base + 0.3, count, va="center", fontsize=13, fontweight="bold")
-    ax.set(xlim=(-0.05, seeds + 0.9 * bool(good)), ylim=(-0.05, len(samples)), xlabel="seed")
+    ax.set(xlim=(-0.05, seeds + 0.9 * (good is not None)), ylim=(-0.05, len(samples)), xlabel="seed")
     ax.set_xticks(np.arange(seeds) + 0.46, [*map(str, range(seeds))])
     ax.set_yticks(np.arange(len(samples))[::-1] + 0.3, list(samples), fontsize=11)
     ax.tick_params(length=0)

@@ -261,17 +261,16 @@ def live_grid(images: torch.Tensor, sentence: str, *, columns: int = 5) -> View:
 
 
 def live_seeds(
-    rows: Mapping[str, Any], sentence: str, *, x: Any, p: Any, good: Callable[[torch.Tensor], bool] | None = None
+    rows: Mapping[str, Any], sentence: str, *, x: Any, p: Any, good: Mapping[str, Any] | None = None
 ) -> View:
     """Rows of small histograms, one for each seed, that a training loop redraws: `view.update(rows, "step 20: ...")`.
 
-    `rows`, `x` and `p` as in `plots.seed_rows`; `good` says of the samples (n,) of one seed whether it has succeeded by
-    now. Show it as `live_grid`. Introduced in lesson 03.
+    The arguments are those of `plots.seed_rows`; what is added to `good` on the way is drawn from the next update on.
+    Show it as `live_grid`. Introduced in lesson 03.
     """
 
     def draw(rows: Mapping[str, torch.Tensor]) -> bytes:
-        passed = {name: [good(column) for column in samples.T] for name, samples in rows.items()} if good else None
-        figure = seed_rows(rows, x, p, good=passed).figure
+        figure = seed_rows(rows, x, p, good=good).figure
         plt.close(figure)  # type: ignore[arg-type]
         return _drawn(figure, tight=False)  # type: ignore[arg-type]
 

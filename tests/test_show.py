@@ -274,18 +274,17 @@ def test_a_live_grid_shows_the_newest_images_and_sentence():
     assert view.picture.layout.align_self == "flex-start"
 
 
-def test_live_seeds_are_filled_where_they_are_good_by_now():
-    x = torch.linspace(-4, 4, 9)
-    rows = {"a": torch.zeros(50, 3), "b": torch.tensor([[-2.0, 0, 2]]).repeat(50, 1)}
-    settings = {"x": x, "p": torch.ones(9) / 8}
-    view = live_seeds(rows, "step 0", **settings, good=lambda column: bool(column.mean() > 1))
+def test_live_seeds_are_filled_once_they_are_judged():
+    x, p = torch.linspace(-4, 4, 9), torch.ones(9) / 8
+    rows, good = {"a": torch.zeros(50, 3), "b": torch.tensor([[-2.0, 0, 2]]).repeat(50, 1)}, {}
+    view = live_seeds(rows, "step 0", x=x, p=p, good=good)
     plt.close("all")
-    for now in (rows, {"a": rows["b"], "b": rows["a"]}):
-        view.update(now, "step 20")
+    for name in ("a", "b"):
+        good[name] = [False, True, name == "a"]
+        rows = {"a": rows["b"], "b": rows["a"]}
+        view.update(rows, "step 20")
         assert plt.get_fignums() == []  # its own are closed
-        passed = {name: [bool(mean > 1) for mean in samples.mean(0)] for name, samples in now.items()}
-        figure = plots.seed_rows(now, **settings, good=passed).figure
-        file = io.BytesIO()
+        figure, file = plots.seed_rows(rows, x, p, good=good).figure, io.BytesIO()
         figure.savefig(file, dpi=96 * SHARP)
         np.testing.assert_array_equal(pixels(view.png), pixels(file.getvalue()))
         plt.close(figure)
