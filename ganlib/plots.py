@@ -36,7 +36,7 @@ STYLE: dict[str, dict[str, Any]] = {
     "D": {"color": "#832db6", "linestyle": "-.", "linewidth": 1.7, "marker": "s"},
     "D*": {"color": "#8f8f8f", "linestyle": "-", "linewidth": 5.0, "marker": "x"},
 }
-ROLES = {"p": "real", "p_g": "fake", "D": "D", "D*": "D*"}  # curves that are known by their names
+ROLES = {"p": "real", "p_g": "fake", "D": "D", "D*": "D*", "loss_D": "D", "loss_G": "fake"}  # curves known by name
 # What has no role gets three more looks, from a wide bright line to a thin dark one.
 SERIES: tuple[dict[str, Any], ...] = (
     {"color": "#1f9e89", "linestyle": "-", "linewidth": 3.5, "marker": "v"},

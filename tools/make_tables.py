@@ -5,6 +5,9 @@
     python tools/make_tables.py --seeds 3    fewer seeds than ten, for a trial
     python tools/make_tables.py --confirm    after a change that should move no number: run a sample of what was
                                              recorded; when it is the same, the table is that of today's code
+    python tools/make_tables.py 04 --confirm --before REVISION
+                                             the same on another machine than that of the table: the sample is compared
+                                             with that of the code of the table, a revision of git, which runs here too
 
 A table is a JSON file: ``about``, ``versions``, ``code`` (a hash of what it ran), ``modules`` (the same for each file
 and cell), ``minutes`` and ``rows``. Rows are written as soon as a run is done, so an interrupted run goes on where it
@@ -25,6 +28,7 @@ import json
 import math
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -177,7 +181,9 @@ def differing(recorded: Any, again: Any, tolerance: float = 0.0, place: str = ""
     return [] if recorded == again else [f"{place.removeprefix(' / ')}: recorded {recorded}, now {again}"]
 
 
-def claims_table(lesson: Path, seeds: int, folder: Path, jobs: int = 1, *, confirming: bool = False) -> bool:
+def claims_table(
+    lesson: Path, seeds: int, folder: Path, jobs: int = 1, *, confirming: bool = False, before: str | None = None
+) -> bool:
     """Run ``lesson`` under seeds 0, 1, ... on each data set, and record whether each claim holds and what it saw."""
     data_sets = ("MNIST", "stand-in") if loads_mnist(nbformat.read(lesson, as_version=4)) else ("none",)
     units: list[dict[str, Any]] = [{"data": name, "seed": seed} for name in data_sets for seed in range(seeds)]
@@ -190,12 +196,39 @@ def claims_table(lesson: Path, seeds: int, folder: Path, jobs: int = 1, *, confi
 
     def differences(table: Table) -> list[str]:
         found = differing(table.get("conditions", {}), head["conditions"])
+        rows = [] if found else rows_of(before, lesson, table["code"]) if before else table["rows"]
         for unit in [] if found else [unit for unit in units if unit["seed"] == 0]:
-            recorded = [row for row in table["rows"] if unit.items() <= row.items()]
+            recorded = [row for row in rows if unit.items() <= row.items()]
             found += differing(recorded, work(**unit), place=str(unit["data"]))
         return found
 
-    return confirm(path, head, "the run of seed 0 on each data set, equal in each digit", differences)
+    sample = "the run of seed 0 on each data set, equal in each digit"
+    return confirm(path, head, sample + (f" to that of {before} on one machine" if before else ""), differences)
+
+
+def rows_of(revision: str, lesson: Path, code: str) -> list[dict[str, Any]]:
+    """Run seed 0 of ``lesson`` on each data set with the code of a revision; it must be the one with hash ``code``."""
+    git = ["git", "-C", str(NOTEBOOKS.parent), "worktree"]
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        subprocess.run([*git, "add", "--detach", str(tree), revision], check=True)
+        try:
+            path = tree / "ganlib" / "tables" / f"{lesson.name[:2]}_claims.json"
+            path.unlink()
+            again = [
+                sys.executable,
+                str(tree / "tools" / "make_tables.py"),
+                lesson.name[:2],
+                "--only=claims",
+                "--seeds=1",
+            ]
+            subprocess.run(again, env=os.environ | {"PYTHONPATH": str(tree)}, check=True)
+            made = json.loads(path.read_text(encoding="utf-8"))
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+    if made["code"] != code:
+        raise ValueError(f"before must be the revision whose code made {path.name}, got {revision}: see git log")
+    return made["rows"]  # type: ignore[no-any-return]
 
 
 def _claims_of_a_run(lesson: Path, data: str, seed: int) -> list[dict[str, Any]]:
@@ -238,6 +271,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time; lessons use one thread each")
     parser.add_argument("--confirm", action="store_true", help="try a sample of what was recorded, see above")
+    parser.add_argument("--before", metavar="REVISION", help="with --confirm, see above")
     options = parser.parse_args(arguments)
     from ganlib import data
 
@@ -247,7 +281,8 @@ def main(arguments: list[str] | None = None) -> int:
     done = []
     for lesson in find(options.lesson, NOTEBOOKS):
         if options.only in (None, "claims"):
-            done.append(claims_table(lesson, options.seeds, TABLES, options.jobs, confirming=options.confirm))
+            settings = {"confirming": options.confirm, "before": options.before}
+            done.append(claims_table(lesson, options.seeds, TABLES, options.jobs, **settings))
         for name in RECIPES:
             if lesson.name[:2] == name[:2] and options.only in (None, name[3:]):
                 done.append(recipes_table(name, TABLES, options.jobs, confirming=options.confirm))

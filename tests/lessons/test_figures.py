@@ -6,6 +6,7 @@ prints. Numbers are compared as far as the stored ones have digits; 0.7~0.01 has
 """
 
 import functools
+import itertools
 import math
 import re
 
@@ -19,8 +20,9 @@ from run_notebooks import unwrapped
 from scipy.linalg import sqrtm
 from scipy.optimize import minimize
 from scipy.spatial import cKDTree
-from scipy.special import expit, logsumexp, ndtr, ndtri
-from scipy.stats import multivariate_normal, norm
+from scipy.special import entr, expit, logsumexp, ndtr, ndtri
+from scipy.stats import beta, multivariate_normal, norm
+from threadpoolctl import threadpool_limits
 
 from ganlib import tables
 
@@ -493,6 +495,266 @@ def lesson_02():
     yield from ("# descend-show", f"minimax gradient of the loss {gradients[0]}, slope of the distance {2 * of_jsd}")
     yield f"non-saturating gradient of the loss {gradients[1]}, slope of the distance {2 - 2 * of_jsd}"
     yield f"At p_g = p: loss_G, non-saturating {LOG_2}; its distance 0"
+
+
+def two_peaks(n, rng, means=(-2, 2)):
+    which = torch.multinomial(torch.full((len(means),), 1 / len(means), dtype=torch.float64), n, True, generator=rng)
+    return (np.array(means)[which] + 0.5 * normals(rng, n))[:, None]
+
+
+def dense(*widths, seed, dtype=torch.float64):
+    """The first weights of a network, as torch draws them."""
+    rng, sizes = torch.Generator().manual_seed(seed), [*zip(widths, widths[1:])]
+    empty = [(torch.empty(shape, dtype=dtype), n**-0.5) for n, m in sizes for shape in ((m, n), (m,))]
+    return [one.uniform_(-bound, bound, generator=rng).numpy() for one, bound in empty]
+
+
+def layers(net, x):
+    """What goes into each layer, and what comes out of the last one."""
+    seen = [x]
+    for k in range(0, len(net), 2):
+        s = seen[-1] @ net[k].T + net[k + 1]
+        seen.append(np.maximum(s, 0.2 * s) if k < len(net) - 2 else s)
+    return seen
+
+
+def backwards(net, seen, slope):
+    """The slopes of a loss by the weights and by x, from that by the output."""
+    slopes = []
+    for k in range(len(net) - 2, -1, -2):
+        slopes = [slope.T @ seen[k // 2], slope.sum(0), *slopes]
+        slope = slope @ net[k] * (np.where(seen[k // 2] > 0, 1, 0.2) if k else 1)
+    return slopes, slope
+
+
+@functools.cache
+@threadpool_limits.wrap(limits=1)  # such small matrices wait for each other on several threads
+def typed_loop(rounds=1000, n=128):
+    """The fakes before and after the loop of lesson 03, whose slopes are written out."""
+    G, D = dense(2, 32, 32, 1, seed=0), dense(1, 64, 64, 1, seed=50)
+    squares = {id(w): 0.0 for w in (*G, *D)}
+    z = normals(torch.Generator().manual_seed(0), 100_000, 2)
+    rng, data_rng = (torch.Generator().manual_seed(k) for k in (0, 1))
+    before = layers(G, z)[-1]
+
+    def adam(net, slopes, lr, k):
+        for w, slope in zip(net, slopes):
+            squares[id(w)] = 0.99 * squares[id(w)] + 0.01 * slope**2
+            w -= lr * slope / (np.sqrt(squares[id(w)] / (1 - 0.99**k)) + 1e-8)
+
+    for k in range(1, rounds + 1):
+        seen = layers(D, np.r_[two_peaks(n, data_rng), layers(G, normals(rng, n, 2))[-1]])
+        adam(D, backwards(D, seen, (expit(seen[-1]) - np.repeat([[1], [0]], n, 0)) / n)[0], 3e-3, k)
+        by_G = layers(G, normals(rng, n, 2))
+        seen = layers(D, by_G[-1])
+        adam(G, backwards(G, by_G, backwards(D, seen, (expit(seen[-1]) - 1) / n)[1])[0], 1e-3, k)
+    return before, layers(G, z)[-1]
+
+
+def two(x, of=norm.pdf):
+    """The density of the data of lesson 03, or its cdf."""
+    return (of(x, -2, 0.5) + of(x, 2, 0.5)) / 2
+
+
+def heights(samples):
+    """Of a histogram over the bins of lesson 03."""
+    return np.histogram(samples, np.linspace(-4, 4, 161), density=True)[0]
+
+
+def moved(samples):
+    """The Wasserstein-1 distance to the data, as the area between two cdfs."""
+    x = np.linspace(-9, 9, 180_001)
+    return np.trapezoid(abs(np.searchsorted(np.sort(samples.ravel()), x) / samples.size - two(x, norm.cdf)), x)
+
+
+def apart(samples):
+    """The JSD of a histogram and the data, by entropies; what lies beyond -4 and 4 counts for nothing."""
+    x = (np.arange(160) - 79.5) / 20
+    a, b = heights(samples), two(x)
+    return LOG_2 + np.trapezoid(entr(a + b) - entr(a) - entr(b), x) / 2
+
+
+def of_toys(sweep):
+    """The recorded rows of lesson 03 by setting, those of several seeds joined."""
+    found = {}
+    for row in tables.load("03_toys")["rows"]:
+        if row["sweep"] == sweep:
+            found.setdefault(row["setting"], []).append(row)
+    return found
+
+
+def distances(sweep):
+    return {setting: np.concatenate([row["wasserstein"] for row in rows]) for setting, rows in of_toys(sweep).items()}
+
+
+def successes(found):
+    return np.count_nonzero(found < 0.15)
+
+
+def told(found):
+    return f"{successes(found)} of {len(found)}, median {np.median(found)}"
+
+
+def seeds_of(name, found):
+    """What is said of ten seeds, here of those of the recorded runs: other steps in float32 lead elsewhere."""
+    return f"{name}: Wasserstein-1 " + ", ".join(f"{one}~{0.01 + one / 2}" for one in np.sort(found))
+
+
+def counted(cell, label):
+    """The number that stands after a label where a line of a cell of lesson 03 begins."""
+    (line,) = (line for line in shown(CELLS["03", cell]) if re.match(rf"{label}\d", line))
+    return int(re.search(r"\d+", line[len(label) :])[0])
+
+
+def signed_ranks(differences):
+    """The p-value of Wilcoxon's test: how often random signs give rank sums so far from their mean."""
+    ranks, sums = np.argsort(np.argsort(abs(differences))) + 1, np.ones(1)
+    for rank in ranks:
+        sums = np.convolve(sums, [0.5, *[0] * (rank - 1), 0.5])
+    far = abs(np.arange(len(sums)) - sum(ranks) / 2)
+    return sums[far >= abs(ranks[differences > 0].sum() - sum(ranks) / 2)].sum()
+
+
+def first_gradients():
+    """The length of the first gradient of an untrained G in front of an untrained D, the median of ten seeds."""
+    rng = torch.Generator().manual_seed(0)
+    *_, z, of_the_other = (torch.randn(64, 10, 2, generator=rng).double().numpy() for _ in range(1001 + 2))
+    for noise, of in ((z, lambda s: -expit(s)), (of_the_other, lambda s: -expit(-s))):
+        lengths = []
+        for k in range(10):
+            G, D = (dense(d, n, n, 1, seed=seed + k, dtype=torch.float32) for d, n, seed in ((2, 32, 0), (1, 64, 50)))
+            by_G = layers(G, noise[:, k])
+            seen = layers(D, by_G[-1])
+            slopes, _ = backwards(G, by_G, backwards(D, seen, of(seen[-1]) / 64)[1])
+            lengths.append(math.hypot(*np.concatenate([slope.ravel() for slope in slopes])))
+        yield np.sort(lengths)[4]  # the lower middle, as torch takes it
+
+
+def lesson_03():
+    before, after = typed_loop()
+    places, axes = (-3.975, -1.975, 0.025, 1.975, 3.975), ("axes:", "x: x, linear, …")
+
+    def hill(samples):
+        its = dict(zip(np.round((np.arange(160) - 79.5) / 20, 3), heights(samples)))
+        return its.get
+
+    yield from ("# world-show", "Two peaks of data, and between them the fakes of a generator that has not learnt yet.")
+    yield from (*axes, "y: density, linear, 0 to 2", curve("p", 160, places, two))
+    yield curve("p_g", 160, places, hill(before))
+    left, right = (f"{100 * np.mean(abs(after - peak) < 1):.0f}" for peak in (-2, 2))
+    yield from ("# loop-show", "your guess: none yet, measured: 2")
+    yield f"After 1,000 rounds {left}% of the fakes lie near the left peak, {right}% near the right one."
+    yield from (*axes, "y: density, linear, …", curve("p", 160, places, two), curve("p_g", 160, places, hill(after)))
+    yield "# same-show"
+    yield f"{linear(2, 32, 32, 1) + linear(1, 64, 64, 1)} weights, largest difference 0.0"
+    yield "# figure1"
+    yield "From above: D and the best D for this p_g; both densities; how G moves z to x, and where its loss pushes x."
+
+    rng = torch.Generator().manual_seed(2)
+    right = two_peaks(100_000, rng, means=(2,))
+    compared = {"true samples": two_peaks(100_000, rng), "right peak only": right, "your loop": after}
+    yield from ("# near-show", f"your guess: none yet, measured: {(0 + 4) / 2}")
+    for name, samples in (compared | {"untrained G": before}).items():
+        yield f"{name} Wasserstein-1 {moved(samples)} JSD {apart(samples)}"
+
+    ten, calm = (distances("steps of D")[f"k = 1, {name}"] for name in ("without R1", "with R1"))
+    yield "# ten-run"
+    yield "Ten GANs that differ in their seed alone, redrawn while they train."
+    yield from ("# ten-show", seeds_of("without R1", ten), f"your guess: none yet, measured: {successes(ten)}~4")
+    yield "# r1-run"
+    yield "Twenty GANs: the ten of before, and the same ten seeds with R1. Filled: success by the rule."
+    yield from ("# r1-show", seeds_of("with R1", calm), f"your guess: none yet, measured: {successes(calm)}~2")
+    for name in ("without R1", "with R1"):
+        k = counted("r1-show", f"{name}: ")
+        low, high = 100 * beta.ppf(0.025, k, 11 - k), 100 * beta.ppf(0.975, k + 1, 10 - k) if k < 10 else 100
+        yield f"{name}: {k} of 10, so with 95 % confidence {low:.0f}% to {high:.0f}% of all seeds succeed"
+    yield "with R1, but by the last weights in the place of their average: 6~4 of 10"
+
+    yield from ("# told-show", "your guess: none yet, measured: 6~4")
+    yield "Ten seeds: the loss finds the worst, and says little of the others."
+    yield from ("axes:", "x: loss_D at the end, linear", "y: Wasserstein-1, linear", "line one seed: …; 10 points")
+    yield from (f"others: {mark('#', None)}", "notes: fixed point #")
+
+    pairs = [f"{loss} {name}" for loss in ("minimax", "non-saturating") for name in ("SGD", "Adam")]
+    yield from ("# first-show", "your guess: none yet, measured: minimax sgd")
+    gradients = [(f"{one}~0.0006" for one in first_gradients()), ("0.3~0.2", "1~0.8"), ("0~0.0003", "12~9")]
+    for step, (minimax, other) in zip((0, 10, "1,000"), gradients):
+        yield f"D trained {step} steps: size of G's first gradient: minimax {minimax}, non-saturating {other}"
+    yield "Ten seeds for each pair of loss and optimizer, without and with a head start of D."
+    yield from ("axes:", "x: Wasserstein-1 after 200 rounds, linear")
+    yield "y: , linear; " + "; ".join(f"{pair}, D trained {k} steps" for pair in pairs for k in ("0", "1,000"))
+    yield from (f"others: {'… o; 10 points | ' * 8}{mark(4, None)}", "notes: G has not moved")
+
+    for run, rows in of_toys("runs").items():
+        if run == "A":
+            yield "# runs-show"
+        its = {name: [(row["step"], row[name]) for row in rows] for name in rows[0] if name not in ("seed", "setting")}
+        yield f"Run {run}: wasserstein goes from {rows[0]['wasserstein']:.3f} to {rows[-1]['wasserstein']:.3f}."
+        for names, top in ((("loss_D", "loss_G"), 4), (("real_prob", "fake_prob"), 1), (("wasserstein",), 2.5)):
+            yield from ("axes:", "x: step, linear, …", f"y: , linear, 0 to {top}")
+            yield from (path(name, its[name]) for name in names)
+        bars = np.array(rows[-1]["histogram"]) / 2000 * 5
+        yield from (*axes, "y: , linear, 0 to 1", path("p_g", [*zip(np.linspace(-5.9, 5.9, 60), bars)]))
+
+    yield "# failed-show"
+    yield "The share of fakes to the right of 0: in the best run, in the worst, and in the worst with R1."
+    yield from ("axes:", "x: step, linear", "y: share right of 0, linear")
+    yield from (f"line {name}: …; 20 points" for name in ("best seed", "worst seed", "worst seed, with R1"))
+    yield from (f"others: {mark(None, '#')}", "notes: data")
+
+    yield from ("# k-show", "your guess: none yet, measured: no")
+    yield from (f"recorded, {setting} {told(found)}" for setting, found in distances("steps of D").items())
+
+    yield "# losses-show"
+    for name in ("without R1", "with R1"):
+        found = distances(f"losses, {name}")
+        yield f"recorded, {name}:"
+        yield from (f"{loss} {told(its)}" for loss, its in found.items())
+        pairs = sorted((signed_ranks(found[a] - found[b]), a, b) for a, b in itertools.combinations(found, 2))
+        luck = [k for k, (share, *_) in enumerate(pairs) if share >= 0.05 / (len(pairs) - k)]
+        better = [sorted(pair, key=lambda loss: np.median(found[loss])) for _, *pair in pairs[: min([*luck, 6])]]
+        yield f"more than luck: {', '.join(map(' before '.join, better)) or 'nothing'}"
+
+    yield from ("# heart-show", "your guess: none yet, measured: 10~7")
+    yield "Ten discriminators for each number of real samples: with few samples, they know what they have seen."
+    yield from ("axes:", "x: logit on seen minus logit on unseen real samples, linear")
+    yield "y: , linear; 100 samples; 1,000 samples; 60,000 samples"
+    yield from (f"others: {'… o; 10 points | ' * 3}{mark(0, None)}", "notes: no difference")
+
+    yield "# map"
+    for name in ("without R1", "with R1"):
+        found = {tuple(map(float, one.split(", "))): its for one, its in distances(f"learning rates, {name}").items()}
+        rates = sorted({rate for one in found for rate in one})
+        yield f"recorded, {name}: G {' '.join(map('{:g}'.format, rates))}"
+        for rate in rates:
+            yield f"D {rate:g} {' '.join(str(successes(found[other, rate])) for other in rates)}"
+
+    yield "# noise"
+    for name in ("without R1", "with R1"):
+        yield from (f"recorded, {name} {kind} {told(its)}" for kind, its in distances(f"noise, {name}").items())
+
+    def square(name, spots, *numbers):
+        yield from (f"axes: {name}", "x: , linear", "y: , linear")
+        yield f"others: real … +; {spots} points | fake … .; 500 points"
+        yield f"notes: {' / '.join(numbers)}"
+
+    yield from ("# ring-show", "your guess: none yet, measured: (1~1, 8~1)")
+    yield "500 fakes of one seed each: a collapse, two changes of one setting, and noise."
+    for name in ("plain D", "packed D", "noise", "equal rates, recorded"):
+        yield from square(name, 8, "covered # of #", "on #")
+    for setting, (row,) in of_toys("ring").items():
+        n = np.array(row["covered"])
+        counts = f"two spots or fewer in {sum(n <= 2)} of 10 seeds, all eight in {sum(n > 7)}"
+        yield f"recorded, {setting}: {counts}, on {min(row['on'])} to {max(row['on'])}"
+
+    rows = {setting: row for setting, (row,) in of_toys("grid").items()}
+    yield from ("# grid-show", f"your guess: none yet, measured: ({np.mean(rows['plain z']['on'])}, 0.8~0.2)")
+    yield "500 fakes each: without a code, as recorded, and with one."
+    for name in ("plain z, recorded", "code"):
+        yield from square(name, 25, "covered # of #", "on #", "spread #")
+    for setting, row in rows.items():
+        of = (f"{name} {min(row[name])} to {max(row[name])}" for name in ("covered", "on", "spread"))
+        yield f"recorded, {setting}: {', '.join(of)}"
 
 
 def of_runs(recipe, step, weights, *columns):

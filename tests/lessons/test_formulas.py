@@ -21,7 +21,7 @@ from sklearn import discriminant_analysis  # noqa: F401
 from test_numbers import TWINS, blank
 
 from ganlib import losses, metrics, models, targets  # noqa: F401
-from ganlib.exercises import lesson_01  # noqa: F401
+from ganlib.exercises import lesson_01, lesson_03  # noqa: F401
 
 PAGES = sorted(anatomy.NOTEBOOKS.glob("*.ipynb"))
 WHERE = "tests/lessons/formulas.toml"

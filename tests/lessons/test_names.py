@@ -18,6 +18,7 @@ from test_anatomy import plain
 from test_formulas import TEX, Code
 
 from ganlib import playgrounds
+from ganlib.gan import GAN
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {path.stem[:2]: path for path in anatomy.lessons()}
@@ -28,7 +29,10 @@ FILE = re.compile(r"[\w./-]+\.(?:py|md|ipynb|json|toml)|[\w-]+/[\w./-]*")
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Names of other programs, which the text quotes; and of the data sets.
 FOREIGN = {"Discriminator", "initVariable", "inputX", "buildModel", "lossFunction", "Loss", "trainModel", "trainable"}
-STANDARD = {*dir(builtins), *keyword.kwlist, *dir(torch.Tensor), "_", "self", "fashion-mnist", "P_data", "P_z"}
+STANDARD = {*dir(builtins), *keyword.kwlist, *dir(torch.Tensor), *dir(GAN), "_", "self", "fashion-mnist"}
+STANDARD |= {"P_data", "P_z"}
+VERBS = {f"make {verb}" for verb in re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)}
+STRESSED = {"Model"}  # a word in italics that is no name
 
 
 def exercises_of(lesson):
@@ -54,6 +58,7 @@ class Names:
             self.codes.append(code)
             for node in (node for tree in code.trees.values() for node in ast.walk(tree)):
                 self.known |= {getattr(node, of, None) for of in ("id", "arg", "attr", "name", "asname")}
+            self.texts |= {*getattr(messages.lessons().get(lesson), "CAUSES", ())}  # what an answer may say
             self.texts |= {text for tree in code.trees.values() for text in texts_in(tree)}
             outputs = [output for cell in nb.cells for output in cell.get("outputs", [])]
             self.printed += "\n".join(map(anatomy.said, outputs))
@@ -78,6 +83,10 @@ class Names:
         if FILE.fullmatch(span):
             if not (ROOT / span).exists():
                 yield "the repository has no such file"
+            return
+        if span.startswith("make "):
+            if span not in VERBS:
+                yield "the Makefile has no such verb"
             return
         try:
             tree = ast.parse(f"_{span}" if span[0] == "." != span[1] else span)
@@ -131,7 +140,7 @@ class Names:
                         found.append((word, "no cell and no exercise knows it"))
                 for name in ITALICS.findall(prose) if self.labels else ():
                     is_name = re.fullmatch(r"[A-Z]\w+|.* = .*", name)
-                    if is_name and not {name, name.lower()} & (self.headings | self.labels):
+                    if is_name and not {name, name.lower()} & (self.headings | self.labels | STRESSED):
                         found.append((f"*{name}*", "no heading and no slider has this name"))
                 for name in SHOWN.findall(prose):
                     if name not in self.printed and name not in self.texts:
@@ -234,6 +243,7 @@ def test_a_text_that_names_what_is_there_passes():
         ("update(x, rate)", "update(x, rate, y)", "`update(x, rate, y)`: update(x, rate=0.1) says: too many"),
         ("losses.minimax_D", "losses.minmax_D", "`losses.minmax_D`: losses has no minmax_D"),
         ('"lower"', '"smaller"', "`\"smaller\"`: no cell holds the text 'smaller'"),
+        ("`CHANGELOG.md`", "`make figs`", "`make figs`: the Makefile has no such verb"),
         ("CHANGELOG.md", "CHANGES.md", "`CHANGES.md`: the repository has no such file"),
         ("*D = ½ at*", "*D = ½ by*", "*D = ½ by*: no heading and no slider has this name"),
         ("*on fakes*", "*of fakes*", "*of fakes*: no cell prints it"),
