@@ -267,7 +267,13 @@ def test_a_changed_loss_changes_the_tables_that_stand_on_it(tree):
     edit(tree / "ganlib" / "losses.py", r"softplus\(-fake_logits\)\.mean", "softplus(fake_logits).mean")
     changed = modules.items() ^ make_tables.code_of_recipes("04_quality")["modules"].items()
     assert {name for name, _ in changed} == {"ganlib.losses"}
-    assert {name for name, value in hashes(tree).items() if value != before[name]} == {"02", "03", "03_toys", "04", "04_quality"}
+    assert {name for name, value in hashes(tree).items() if value != before[name]} == {
+        "02",
+        "03",
+        "03_toys",
+        "04",
+        "04_quality",
+    }
     before = hashes(tree)
     edit(tree / "ganlib" / "losses.py", r"return -fake_logits.mean\(\)", "return fake_logits.mean()")
     changed = {name for name, value in hashes(tree).items() if value != before[name]}

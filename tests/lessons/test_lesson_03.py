@@ -36,7 +36,7 @@ BROKEN = {
         ((FEW[0], FEW[1].replace("40", "0")), AGAIN, "they have moved"),
     ],
     "near-show": [
-        (("targets.normal(2, 0.5)", "targets.normal(3, 0.5)"), "one missing peak costs a half of 4"),
+        (("targets.normal(2, 0.5)", "p"), "one missing peak costs a half of 4"),
         (("p.sample(100_000, rng)", "right"), "the floor of Wasserstein-1", "the floor of JSD"),
     ],
     "ten-show": [(CALM,)],
