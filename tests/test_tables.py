@@ -9,6 +9,7 @@ import re
 import shutil
 import statistics
 from collections import Counter
+from pathlib import Path
 
 import anatomy
 import conditions
@@ -433,6 +434,62 @@ def test_the_first_steps_of_each_recipe_are_recorded_and_differ():
     assert len({tuple(values.values()) for values in first.values()}) == len(first)
 
 
+def uneven(wanted, found):
+    """What one Counter has and the other has not."""
+    return [f"missing: {key}" for key in wanted - found] + [f"too many: {key}" for key in found - wanted]
+
+
+# ---- a sample on another machine, beside the code that made the table
+
+
+@pytest.fixture
+def revision(monkeypatch):
+    """The program of a revision, which writes the table that it makes; `made` is what that holds."""
+    made, commands = {}, []
+
+    def run(command, check, env=None):
+        commands.append([*map(str, command)])
+        if "add" in command:
+            (Path(command[-2]) / "ganlib" / "tables").mkdir(parents=True)
+            (Path(command[-2]) / "ganlib" / "tables" / "02_claims.json").write_text("{}")
+        if env:
+            assert command[1].startswith(env["PYTHONPATH"])  # its own package, not the installed one
+            (Path(env["PYTHONPATH"]) / "ganlib" / "tables" / "02_claims.json").write_text(json.dumps(made))
+
+    monkeypatch.setattr(make_tables.subprocess, "run", run)
+    yield made
+    assert [next(word for word in ("add", "--seeds=1", "remove") if word in one) for one in commands] == [
+        "add", "--seeds=1", "remove",
+    ]  # fmt: skip
+
+
+LESSON_02 = lesson_of(make_tables.TABLES / "02_claims.json")
+
+
+def test_rows_of_another_revision_are_those_of_the_code_of_the_table(revision):
+    revision |= {"code": "old", "rows": [{"data": "none", "seed": 0}]}
+    assert make_tables.rows_of("abc", LESSON_02, "old") == revision["rows"]
+
+
+def test_another_revision_than_that_of_the_table_is_refused(revision):
+    revision |= {"code": "other", "rows": []}
+    with pytest.raises(ValueError, match=r"before must be the revision whose code made 02_claims.json, got abc"):
+        make_tables.rows_of("abc", LESSON_02, "old")
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_table_is_confirmed_beside_another_revision_on_one_machine(same, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "02_claims.json"
+    shutil.copy(make_tables.TABLES / path.name, path)
+    now = {"data": "none", "seed": 0, "claims": {"a": [True, "0.51", {}]}}  # of another machine than the table's
+    before = now if same else now | {"claims": {"a": [True, "0.52", {}]}}
+    monkeypatch.setattr(make_tables, "_claims_of_a_run", lambda lesson, data, seed: [now])
+    monkeypatch.setattr(make_tables, "rows_of", lambda revision, lesson, code: [before])
+    assert make_tables.claims_table(LESSON_02, 10, tmp_path, confirming=True, before="abc") == same
+    assert ("beside" if same else "recorded 0.52, now 0.51") in capsys.readouterr().out.replace("to that of", "beside")
+    assert ("abc on one machine" in read(path).get("confirmed", "")) == same
+
+
 # ---- the toys of lesson 03
 
 
@@ -440,19 +497,16 @@ def faults_of_toys(rows):
     """What a table of toys lacks, has too much of, or holds that is no possible number."""
     wanted = Counter(tuple(unit.values()) for unit in toys.units() if unit["sweep"] != "runs")
     found = Counter((row["sweep"], row["setting"], row["seed"]) for row in rows if row["sweep"] != "runs")
-    bad = [f"missing: {key}" for key in wanted - found] + [f"too many: {key}" for key in found - wanted]
+    bad = uneven(wanted, found)
     steps = {
         fault: [row["step"] for row in rows if (row["sweep"], row["setting"]) == ("runs", fault)] for fault in "ABCDE"
     }
     bad += [f"steps of run {fault}: {of}" for fault, of in steps.items() if of != [*range(25, 1201, 25)]]
     for row in rows:
         place = f"{row['sweep']}, {row['setting']}, {row['seed']}"
-        lists = {
-            name: row[name]
-            for name in row.keys() & {"wasserstein", "covered", "on", "spread"}
-            if row["sweep"] != "runs"
-        }
-        for name, values in lists.items():
+        of_copies = {"wasserstein", "covered", "on", "spread"} if row["sweep"] != "runs" else set()
+        for name in row.keys() & of_copies:
+            values = row[name]
             if len(values) != toys.COPIES or not all(value >= 0 or name == "spread" for value in values):
                 bad.append(f"no ten numbers >= 0: {name} in {place}")
         if row.get("step") == 1200 and sum(row["histogram"]) != toys.SEEN:
@@ -566,7 +620,7 @@ def faults(rows):
         )
 
     found = Counter(map(place, rows))
-    bad = [f"missing: {key}" for key in wanted - found] + [f"too many: {key}" for key in found - wanted]
+    bad = uneven(wanted, found)
     for row in rows:
         numbers = {"loss_D", "loss_G"} if "epoch" in row else NUMBERS
         shares = [row[name] for name in ("certain", "precision", "recall") if name in row]

@@ -15,6 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ganlib import models, tables
 from ganlib.gan import GAN
+from ganlib.losses import minimax_D, non_saturating_G
 
 from .engine import Exercise, Plain, tensors, write_the_check
 
@@ -96,22 +97,14 @@ def odd(nets: dict[str, nn.Sequential]) -> Iterator[str]:
             yield f"{name} with requires_grad False"
 
 
-def loss_of_D(r: Tensor, f: Tensor) -> Tensor:
-    return softplus(-r).mean() + softplus(f).mean()
-
-
-def loss_of_G(f: Tensor) -> Tensor:
-    return softplus(-f).mean()
-
-
 def bce(r: Tensor, f: Tensor) -> Tensor:
     return F.binary_cross_entropy(r, torch.ones_like(r)) + F.binary_cross_entropy(f, torch.zeros_like(f))
 
 
 def round_of(
     calls: str = "zero_D-D-step_D-zero_G-ask-G-step_G",
-    on_D: Callable[[Tensor, Tensor], Tensor] = loss_of_D,
-    on_G: Callable[[Tensor], Tensor] = loss_of_G,
+    on_D: Callable[[Tensor, Tensor], Tensor] = minimax_D,
+    on_G: Callable[[Tensor], Tensor] = non_saturating_G,
     to_D: Callable[[Tensor], Tensor] = Tensor.detach,
     to_G: Callable[[Tensor], Tensor] = lambda fake: fake,
     noise: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = lambda z_D, z_G: (z_D, z_G),
@@ -149,12 +142,12 @@ GAN_STEP = in_double_precision(
         (round_of("zero_D-D-step_D-zero_G-ask-G-step_D"), TWICE),
         (round_of("zero_D-D-step_D-zero_G-ask-G-step_D-step_G"), TWICE),
         (round_of("zero_D-D-step_G-zero_G-ask-G-step_D"), "The optimizers are swapped: opt_D belongs to D's loss."),
-        (round_of(on_D=lambda r, f: loss_of_D(f, r)), "D's labels are swapped: it learns to call fakes real."),
-        (round_of(on_D=lambda r, f: loss_of_D(r, f) / 2), "D makes half of its step: a mean. Add both halves."),
+        (round_of(on_D=lambda r, f: minimax_D(f, r)), "D's labels are swapped: it learns to call fakes real."),
+        (round_of(on_D=lambda r, f: minimax_D(r, f) / 2), "D makes half of its step: a mean. Add both halves."),
         *(
             (round_of(on_D=wrong), "D's loss, or a half of it, is a sum over the batch. Take the mean of each half.")
             for wrong in (
-                lambda r, f: len(r) * loss_of_D(r, f),
+                lambda r, f: len(r) * minimax_D(r, f),
                 lambda r, f: softplus(-r).sum() + softplus(f).mean(),
                 lambda r, f: softplus(-r).mean() + softplus(f).sum(),
             )
@@ -166,14 +159,14 @@ GAN_STEP = in_double_precision(
         *(
             (round_of(on_D=wrong), "A sign in D's loss is wrong. Add softplus(-D(x)) and softplus(D(fake)).")
             for wrong in (
-                lambda r, f: -loss_of_D(r, f),
+                lambda r, f: -minimax_D(r, f),
                 lambda r, f: softplus(-r).mean() - softplus(f).mean(),
                 lambda r, f: softplus(f).mean() - softplus(-r).mean(),
                 lambda r, f: softplus(r).mean() + softplus(f).mean(),
             )
         ),
         (
-            round_of(on_D=lambda r, f: loss_of_D(r.sigmoid(), f.sigmoid())),
+            round_of(on_D=lambda r, f: minimax_D(r.sigmoid(), f.sigmoid())),
             "The sigmoid is there twice: softplus has it.",
         ),
         (round_of(on_D=bce), "These are logits, no probabilities: binary_cross_entropy_with_logits, or softplus."),
@@ -541,15 +534,15 @@ def with_a_frozen_D(G: Any, D: Any, opt_G: Any, opt_D: Any, x: Tensor, z_D: Tens
     opt_D.step()
     D.requires_grad_(False)
     opt_G.zero_grad()
-    loss_of_G(D(G(z_G))).backward()
+    non_saturating_G(D(G(z_G))).backward()
     opt_G.step()
     D.requires_grad_(True)
 
 
 def by_autograd(G: Any, D: Any, opt_G: Any, opt_D: Any, x: Tensor, z_D: Tensor, z_G: Tensor) -> None:
     for net, opt, loss in (
-        (D, opt_D, lambda: loss_of_D(D(x), D(G(z_D)))),
-        (G, opt_G, lambda: loss_of_G(D(G(z_G)))),
+        (D, opt_D, lambda: minimax_D(D(x), D(G(z_D)))),
+        (G, opt_G, lambda: non_saturating_G(D(G(z_G)))),
     ):
         weights = list(net.parameters())
         for p, slope in zip(weights, torch.autograd.grad(loss(), weights)):
@@ -561,7 +554,7 @@ CANDIDATES: list[tuple[Any, str]] = [
     (gan_step, "the round of the lesson"),
     (with_a_frozen_D, "cross-entropy of each half, and D frozen while G moves"),
     (by_autograd, "gradients from torch.autograd.grad, and no zero_grad"),
-    (round_of(on_D=lambda r, f: loss_of_D(f, r)), "the labels of D's loss swapped"),
+    (round_of(on_D=lambda r, f: minimax_D(f, r)), "the labels of D's loss swapped"),
     (round_of(on_G=lambda f: -softplus(f).mean()), "the minimax loss of G"),
     (round_of("D-step_D-zero_G-ask-G-step_G"), "no opt_D.zero_grad(), which shows in the second round"),
     (round_of("zero_G-ask-G-step_G-zero_D-D-step_D"), "G before D"),

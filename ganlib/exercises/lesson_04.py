@@ -16,6 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ganlib import models, training
 from ganlib.gan import GAN
+from ganlib.losses import minimax_D
 
 from .engine import Exercise, Plain, tensors, write_the_check
 
@@ -174,17 +175,13 @@ def step_with(loss: Callable[[Tensor, Tensor], Tensor], fakes: Any = None, order
     return wrong_step
 
 
-def loss_of_D(r: Tensor, f: Tensor) -> Tensor:
-    return softplus(-r).mean() + softplus(f).mean()
-
-
 def bce(r: Tensor, f: Tensor) -> Tensor:
     return F.binary_cross_entropy(r, torch.ones_like(r)) + F.binary_cross_entropy(f, torch.zeros_like(f))
 
 
 def without_gradients(G: Any, D: Any, opt_D: Any, x: Tensor, z: Tensor) -> None:
     with torch.no_grad():
-        loss = loss_of_D(D(x), D(G(z)))
+        loss = minimax_D(D(x), D(G(z)))
     opt_D.zero_grad()
     loss.backward()
 
@@ -194,7 +191,7 @@ def half_without_gradients(real: bool) -> Any:
         with torch.no_grad():
             lost = D(x if real else G(z))
         kept = D(G(z).detach() if real else x)
-        loss = loss_of_D(lost, kept) if real else loss_of_D(kept, lost)
+        loss = minimax_D(lost, kept) if real else minimax_D(kept, lost)
         opt_D.zero_grad()
         loss.backward()
         opt_D.step()
@@ -203,7 +200,7 @@ def half_without_gradients(real: bool) -> Any:
 
 
 def step_by_another(G: Any, D: Any, opt_D: Any, x: Tensor, z: Tensor) -> None:
-    step_with(loss_of_D, order="zero backward")(G, D, opt_D, x, z)
+    step_with(minimax_D, order="zero backward")(G, D, opt_D, x, z)
     torch.optim.Adam(D.parameters()).step()
 
 
@@ -215,7 +212,7 @@ SMOOTHING = "The labels are smoothed, here {a:g} for real and {b:g} for fake. Th
 
 
 def smoothed(a: float, b: float) -> tuple[Any, str]:
-    return step_with(lambda r, f: loss_of_D(r, f) + (1 - a) * r.mean() - b * f.mean()), SMOOTHING.format(a=a, b=b)
+    return step_with(lambda r, f: minimax_D(r, f) + (1 - a) * r.mean() - b * f.mean()), SMOOTHING.format(a=a, b=b)
 
 
 DISCRIMINATOR_STEP = Exercise(
@@ -226,12 +223,12 @@ DISCRIMINATOR_STEP = Exercise(
     probe=one_step,
     free=("asked without gradients",),
     mistakes=[
-        (step_with(lambda r, f: loss_of_D(f, r)), "The labels are swapped: D learns to call fakes real."),
+        (step_with(lambda r, f: minimax_D(f, r)), "The labels are swapped: D learns to call fakes real."),
         (
-            step_with(lambda r, f: loss_of_D(r, -f)),
+            step_with(lambda r, f: minimax_D(r, -f)),
             "D learns to call all images real. The fake half is softplus(D(fake)).",
         ),
-        (step_with(lambda r, f: -loss_of_D(r, f)), "The sign of the whole loss is wrong, so D gets worse."),
+        (step_with(lambda r, f: -minimax_D(r, f)), "The sign of the whole loss is wrong, so D gets worse."),
         *((half_without_gradients(real), NO_GRAD) for real in (True, False)),
         (without_gradients, NO_GRAD),
         (
@@ -251,20 +248,20 @@ DISCRIMINATOR_STEP = Exercise(
         (step_with(lambda r, f: softplus(-r).sum() + softplus(f).mean()), ONE_SUM),
         (step_with(lambda r, f: softplus(-r).mean() + softplus(f).sum()), ONE_SUM),
         (step_with(lambda r, f: softplus(-f).mean()), "This is the loss of G. D has a half on real images too."),
-        (step_with(lambda r, f: loss_of_D(r, r)), "Both halves look at the real images. The second one takes D(fake)."),
-        (step_with(lambda r, f: loss_of_D(f, f)), "Both halves look at the fakes. The first one takes D(x)."),
-        (step_with(lambda r, f: loss_of_D(r.sigmoid(), f.sigmoid())), "The sigmoid is applied twice: softplus has it."),
+        (step_with(lambda r, f: minimax_D(r, r)), "Both halves look at the real images. The second one takes D(fake)."),
+        (step_with(lambda r, f: minimax_D(f, f)), "Both halves look at the fakes. The first one takes D(x)."),
+        (step_with(lambda r, f: minimax_D(r.sigmoid(), f.sigmoid())), "The sigmoid is applied twice: softplus has it."),
         (step_with(lambda r, f: -r.log().mean() - (1 - f).log().mean()), LOGARITHM),
         (step_with(lambda r, f: -r.log().mean() + softplus(f).mean()), LOGARITHM),
         (step_with(lambda r, f: softplus(-r).mean() - (1 - f).log().mean()), LOGARITHM),
         (step_with(bce), "These are logits, not probabilities: use binary_cross_entropy_with_logits, or softplus."),
-        (step_with(lambda r, f: len(r) * loss_of_D(r, f)), "This is a sum over the images. Take means of both halves."),
-        (step_with(lambda r, f: loss_of_D(r, f) / 2), "This is half the update: a mean of both halves. Add the means."),
+        (step_with(lambda r, f: len(r) * minimax_D(r, f)), "This is a sum over the images. Take means of both halves."),
+        (step_with(lambda r, f: minimax_D(r, f) / 2), "This is half the update: a mean of both halves. Add the means."),
         *(smoothed(a, b) for a in SMOOTHED for b in (0.0, 1 - a)),
-        (step_with(loss_of_D, order="backward step"), "Old gradients were added. Call zero_grad() before backward()."),
-        (step_with(loss_of_D, order="zero backward"), "D has new gradients but did not move. Call opt_D.step() last."),
+        (step_with(minimax_D, order="backward step"), "Old gradients were added. Call zero_grad() before backward()."),
+        (step_with(minimax_D, order="zero backward"), "D has new gradients but did not move. Call opt_D.step() last."),
         (
-            step_with(loss_of_D, order="zero step"),
+            step_with(minimax_D, order="zero step"),
             "D had no new gradients at step(): backward() comes after zero_grad() and before it.",
         ),
         (lambda G, D, opt_D, x, z: opt_D.step(), "D moved by old gradients. Call zero_grad(), backward(), step()."),
@@ -771,13 +768,13 @@ CANDIDATES: list[tuple[Any, str]] = [
     (discriminator_step, "the step of the lesson"),
     (with_cross_entropy, "cross-entropy, and D.zero_grad() in the place of opt_D.zero_grad()"),
     (in_two_halves, "the halves one after the other, into one gradient"),
-    (step_with(lambda r, f: loss_of_D(f, r)), "the labels swapped"),
+    (step_with(lambda r, f: minimax_D(f, r)), "the labels swapped"),
     (step_with(lambda r, f: softplus(-r).mean()), "the real half alone"),
-    (step_with(lambda r, f: len(r) * loss_of_D(r, f)), "sums in the place of means"),
-    (step_with(loss_of_D, order="backward step"), "no zero_grad, which shows where old gradients are left"),
-    (step_with(loss_of_D, order="zero backward"), "no opt_D.step()"),
-    (step_with(loss_of_D, lambda G, x, z: G(z)), "no detach, which shows in the gradients of G"),
-    (step_with(loss_of_D, lambda G, x, z: G(torch.randn_like(z)).detach()), "noise of its own in the place of z"),
+    (step_with(lambda r, f: len(r) * minimax_D(r, f)), "sums in the place of means"),
+    (step_with(minimax_D, order="backward step"), "no zero_grad, which shows where old gradients are left"),
+    (step_with(minimax_D, order="zero backward"), "no opt_D.step()"),
+    (step_with(minimax_D, lambda G, x, z: G(z)), "no detach, which shows in the gradients of G"),
+    (step_with(minimax_D, lambda G, x, z: G(torch.randn_like(z)).detach()), "noise of its own in the place of z"),
     (left_resting, "D left in eval mode"),
 ]
 IS_STEP = write_the_check(

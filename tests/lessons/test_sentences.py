@@ -215,7 +215,7 @@ def faults(grounds, sections, everywhere=(), of_course=()):
                 "right before, or list it under what shows it, in the place of the old one"
             )
     for one, ground, kind in listed:
-        if (n := here.count(one)) != 1 and not (n > 1 and one.startswith("[")):  # a link may stand in two rows
+        if (n := here.count(one)) != 1:
             what = "correct the sentence, or delete it there" if n == 0 else "say it in other words"
             yield f"{one!r}, listed under {ground!r}, stands {n} times among the sentences that say a direction: {what}"
         if kind == "claimed" and ground not in said:
