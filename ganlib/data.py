@@ -1,6 +1,7 @@
 """The images of the course, MNIST, Fashion-MNIST and a stand-in that needs no network; and how to split data."""
 
 import contextlib
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,6 +120,19 @@ def split(x: Tensor, y: Tensor, shares: Sequence[float], seed: int = 0) -> list[
                 mend = mend if n < len(parts) else "try another seed, or a larger share for it"
                 raise ValueError(f"part {k} must hold each class, got none of class {label} ({n} in all): {mend}")
     return [(x[rows], y[rows]) for rows in parts]
+
+
+def random_affine(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Turn each of the ``images`` (n, 1, h, w) in [-1, 1] by up to 15°, scale it by up to 10 %, shift it by up to 2/28.
+
+    The usual augmentation of digits; what comes in from outside is paper, -1. ``rng`` lies on their device. Lesson 06.
+    """
+    turn, scale, right, down = 2 * torch.rand(4, len(images), generator=rng, device=rng.device) - 1
+    turn, scale = math.radians(15) * turn, 1 + 0.1 * scale
+    cos, sin = scale * turn.cos(), scale * turn.sin()
+    affine = torch.stack([cos, -sin, right / 7, sin, cos, down / 7], 1).view(-1, 2, 3).to(images)  # 2 pixels of 28
+    grid = F.affine_grid(affine, list(images.shape), align_corners=False)
+    return F.grid_sample(images + 1, grid, align_corners=False) - 1
 
 
 def _check_examples(x: Tensor, y: Tensor) -> None:

@@ -251,6 +251,32 @@ class GAN:
         self.steps_done = state["steps_done"]
 
 
+class MismatchedGAN(GAN):
+    """A conditional GAN whose D also sees real images beside a wrong label, and shall call these pairs fake.
+
+    The wrong labels are drawn anew for each minibatch; those pairs and the fakes count half each, so that loss_D is
+    still log 4 where D answers 1/2 to all. ``y`` is one tensor of labels (n,) from 0 to ``num_classes`` - 1. Other
+    arguments as in ``GAN``. Reed et al. 2016, section 4.2. Lesson 06.
+    """
+
+    def __init__(self, *arguments: Any, num_classes: int = 10, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.num_classes = self.settings["num_classes"] = checkup.whole("num_classes", num_classes, 2)
+
+    def discriminator_loss(self, x: Tensor, fake: Tensor, *y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return D's loss on real ``x`` and ``fake`` (n, ...) under labels, and the logits of both. Lesson 06."""
+        if len(y) != 1:
+            raise ValueError(
+                f"y must be one tensor of labels, got {len(y)} conditions: a minibatch is (x, labels), as "
+                "Minibatches(images, labels) gives it"
+            )
+        labels = y[0]
+        wrong = (labels + torch.randint_like(labels, 1, self.num_classes)) % self.num_classes
+        real_logits, fake_logits = self.D(x, labels), self.D(fake, labels)
+        losses = [self.pair.loss_D(real_logits, logits) for logits in (fake_logits, self.D(x.detach(), wrong))]
+        return sum(losses) / 2, real_logits, fake_logits  # type: ignore[return-value]
+
+
 def _describe(network: nn.Module) -> str:
     return f"{' '.join(str(network).split())}, {next(network.parameters()).dtype}"
 

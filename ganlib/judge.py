@@ -3,6 +3,7 @@
 import hashlib
 import io
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,27 +93,59 @@ def load(dataset: Dataset, *, seed: int = 0, device: torch.device | str = "cpu",
     return judge.eval().requires_grad_(False)
 
 
-def _train(judge: Judge, dataset: Dataset, seed: int, progress: bool) -> None:
-    """AdamW under a one-cycle schedule; the weights depend on the seed alone."""
-    from tqdm.auto import trange
+def pupil(
+    images: Tensor,
+    labels: Tensor,
+    *,
+    steps: int = 600,
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    num_classes: int = 10,
+    seed: int = 0,
+) -> Judge:
+    """Return a new network of the judge's build that has seen these ``images`` and ``labels`` and nothing else.
 
+    Its accuracy on real test images tells what a set of training images is worth; on fakes alone that is the
+    classification accuracy score (CAS) of Ravuri and Vinyals 2019, section 3. ``images`` (n, 1, 28, 28) in [-1, 1],
+    ``labels`` (n,); it takes ``steps`` minibatches of at most 128, each changed by ``augment(images, rng)``. 600 steps
+    are about 5 CPU seconds. Lesson 06.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = Judge(num_classes).to(images.device)
+    batches = Minibatches(images, labels, batch_size=min(BATCH_SIZE, len(images)), seed=seed)
+    rng = torch.Generator(images.device).manual_seed(seed)
+    moved = batches if augment is None else ((augment(x, rng), y) for x, y in batches)
+    _fit(net, moved, steps)
+    net.unit.fill_(1.0)  # it can read now; its features have a unit of their own
+    return net.eval().requires_grad_(False)
+
+
+def _train(judge: Judge, dataset: Dataset, seed: int, progress: bool) -> None:
+    """Fit it to the training images, and find the unit of its features; the weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         judge.load_state_dict(Judge(judge.head.out_features).state_dict())
     batches = Minibatches(dataset.train_images, dataset.train_labels, batch_size=BATCH_SIZE, seed=seed)
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=LEARNING_RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS)
-    device = judge.unit.device
-    for _ in trange(STEPS, desc="judge", unit="step", disable=not progress):
+    _fit(judge, batches, STEPS, progress)
+    judge.unit.fill_(1.0)
+    features = judge.read(dataset.test_images).features
+    judge.unit.copy_((features.var(0).sum() / FEATURES).sqrt())
+
+
+def _fit(net: Judge, batches: Iterator[tuple[Tensor, ...]], steps: int, progress: bool = False) -> None:
+    """AdamW under a one-cycle schedule."""
+    from tqdm.auto import trange
+
+    optimizer = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
+    device = net.unit.device
+    for _ in trange(steps, desc="judge", unit="step", disable=not progress):
         x, y = next(batches)
-        loss = F.cross_entropy(judge(x.to(device)), y.to(device))
+        loss = F.cross_entropy(net(x.to(device)), y.to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    judge.unit.fill_(1.0)
-    features = judge.read(dataset.test_images).features
-    judge.unit.copy_((features.var(0).sum() / FEATURES).sqrt())
 
 
 def _key(dataset: Dataset, seed: int) -> str:

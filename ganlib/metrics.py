@@ -171,6 +171,32 @@ def inception_score(probabilities: Any) -> float:
     return math.exp((torch.xlogy(p, p).sum(1).mean() - torch.xlogy(p.mean(0), p.mean(0)).sum()).item())
 
 
+def spread_within(images: Any, labels: Any) -> float:
+    """Return the mean distance of two samples of one class, a mean over the classes: how different their members are.
+
+    ``images`` (n, ...) are compared number by number; ``labels`` (n,) are whole numbers; of each class the first 200
+    are taken. The result is >= 0 in the unit of the images: that of fakes over that of real images is 1 when both
+    differ as much, and 0 for one image repeated. Raises ValueError when lengths differ, or a class has one member.
+    Lesson 06.
+    """
+    x, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    if labels.ndim != 1 or labels.shape != x.shape[:1]:
+        raise ValueError(
+            f"labels must hold one for each of the images, (n,), got {tuple(labels.shape)} for images of "
+            f"{tuple(x.shape)}: take both from one set, and of one-hot rows .argmax(1)"
+        )
+    x = _features("images", x.flatten(1) if x.ndim > 1 else x)
+    found = []
+    for label in labels.unique():
+        members = x[labels == label][:200]
+        if len(members) < 2:
+            raise ValueError(
+                f"images must hold two of each class or more, got one of class {label.item()}: take more images"
+            )
+        found.append(torch.pdist(members.double()).mean().item())
+    return sum(found) / len(found)
+
+
 def class_shares(probabilities: Any) -> Tensor:
     """Return the share (num_classes,) of the samples whose likeliest class is 0, 1, ...
 

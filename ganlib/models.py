@@ -186,6 +186,91 @@ def _in_parallel(layers: Sequence[nn.Module]) -> nn.Module:
     return layers[0]
 
 
+def one_hot(labels: Tensor, num_classes: int = 10) -> Tensor:
+    """Return rows (n, num_classes) of zeros, with a 1 at the place of each of the ``labels`` (n,).
+
+    Labels are whole numbers from 0 to num_classes - 1; the rows are float32. Raises TypeError for floats and for
+    anything but a tensor, ValueError for other shapes and for labels out of range. Lesson 06.
+    """
+    _check_labels(labels, num_classes)
+    return nn.functional.one_hot(labels.long(), num_classes).float()
+
+
+def _check_labels(labels: Any, num_classes: int) -> None:
+    if not isinstance(labels, Tensor):
+        raise TypeError(
+            f"labels must be a tensor of whole numbers, got {type(labels).__name__}: torch.tensor([7]) is one label, "
+            "and torch.full((n,), 7) asks for n times the same"
+        )
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        mend = "rows of a one-hot become labels by .argmax(1)" if labels.ndim > 1 else "labels.long() makes them so"
+        raise TypeError(f"labels must be whole numbers, got {labels.dtype} of shape {tuple(labels.shape)}: {mend}")
+    if labels.ndim != 1:
+        mend = "one label for all n samples is torch.full((n,), label)" if not labels.ndim else "take labels[:, 0]"
+        mend = mend if labels.ndim < 2 or labels.shape[1:] == (1,) else "rows of a one-hot become labels by .argmax(1)"
+        raise ValueError(f"labels must have shape (n,), one for each sample, got {tuple(labels.shape)}: {mend}")
+    if labels.numel() and not 0 <= labels.min() <= labels.max() < num_classes:
+        span = f"{labels.min().item()} to {labels.max().item()}"
+        cause = "classes that are counted from 1 need labels - 1" if labels.min() > 0 else "look at the data"
+        cause = cause if labels.min() >= 0 else "leave out samples without a label"
+        raise ValueError(f"labels must lie between 0 and {num_classes - 1}, got {span}: {cause}")
+
+
+def _check_pairs(x: Tensor, labels: Tensor) -> None:
+    if len(x) != len(labels):
+        raise ValueError(
+            f"labels must hold one for each of the {len(x)} samples, got {len(labels)}: "
+            "one label for all of them is torch.full((n,), label)"
+        )
+
+
+class LabelInput(nn.Module):
+    """Tell a network the label at its input: it gets x, flattened, and beside it the label's one-hot times ``scale``.
+
+    ``network`` takes (n, d + num_classes) for x (n, ...) of d numbers; it may be a generator, whose x is z, or a
+    discriminator. Errors as in ``one_hot``, and ValueError unless there is a label for each sample. Mirza and Osindero
+    2014, section 3.2. Lesson 06.
+    """
+
+    def __init__(self, network: nn.Module, num_classes: int = 10, scale: float = 1.0) -> None:
+        super().__init__()
+        self.network, self.num_classes, self.scale = network, _whole("num_classes", num_classes), scale
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Return what the network makes of ``x`` (n, ...) and ``labels`` (n,). Lesson 06."""
+        code = one_hot(labels, self.num_classes).to(x)
+        _check_pairs(x, labels)
+        return self.network(torch.cat([x.flatten(1), self.scale * code], 1))
+
+    def extra_repr(self) -> str:
+        """Return the sizes, which are among the settings of a saved model. Lesson 06."""
+        return f"num_classes={self.num_classes}, scale={self.scale}"
+
+
+class LabelOutput(nn.Module):
+    """Tell a discriminator the label at its output: it has one logit for each class, and only the label's is read.
+
+    ``network`` maps x (n, ...) to logits (n, num_classes): each is real or fake *for its class*, and none a class
+    score. Errors as in ``LabelInput``. Mescheder et al. 2018, in their code; Liu et al. 2019, section 3. Lesson 06.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Return the logits (n, 1) of ``x`` (n, ...) for its ``labels`` (n,). Lesson 06."""
+        logits = self.network(x)
+        if logits.ndim != 2 or logits.shape[1] < 2:
+            raise ValueError(
+                f"network must return a logit for each class, (n, num_classes), got {tuple(logits.shape)}: "
+                "let its last layer have as many outputs as there are classes"
+            )
+        _check_labels(labels, logits.shape[1])
+        _check_pairs(x, labels)
+        return logits.gather(1, labels.long()[:, None])
+
+
 def _image_pair(G: nn.Sequential, D: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
     return nn.Sequential(*G, nn.Tanh(), nn.Unflatten(1, IMAGE_SHAPE)), nn.Sequential(nn.Flatten(), *D)
 
@@ -257,6 +342,21 @@ def convolutional_pair(
             *(nn.Flatten(), nn.Linear(32 * 7 * 7, 128), leaky(), nn.Linear(128, 1)),
         )
     return G.to(dtype), D.to(dtype)
+
+
+def conditional_pair(
+    latent_dim: int = 32, num_classes: int = 10, *, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> tuple[LabelInput, LabelOutput]:
+    """Return ``better_pair`` with labels: G is told them at its input, and D has an output for each class.
+
+    G maps z (n, latent_dim) and labels (n,) to images (n, 1, 28, 28) in [-1, 1]; D maps images and labels to logits
+    (n, 1). The settings of ``better_pair`` hold for it. Lesson 06.
+    """
+    G, D = _image_pair(
+        mlp(latent_dim + num_classes, 256, 512, 784, batchnorm=True, seed=seed, dtype=dtype),
+        mlp(784, 256, 128, num_classes, activation=partial(nn.LeakyReLU, 0.2), seed=seed + 1, dtype=dtype),
+    )
+    return LabelInput(G, num_classes), LabelOutput(D)
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -421,8 +421,8 @@ WIDTH_OF_Y = r"z must be of a shape .* one latent_dim, 2 fits; or is y of anothe
             (images(),),
             r"generator must be given what it takes, forward\(first, y\), got z of \(8, 4\)",
         ),
-        (conditional(), 4, (images(), LABELS[:5]), r"y must hold one row for each of the 8 samples, .*: 5 rows came"),
-        (conditional(), 4, (images(), LABELS + 5), r"y must hold labels from 0 to 9, .*: 5 to 12 came"),
+        (conditional(), 4, (images(), LABELS[:5]), r"y must hold one row for each of the 8 samples, .*: 5 came, "),
+        (conditional(), 4, (images(), LABELS + 5), r"y must hold labels that the generator knows, .* 5 to 12 came"),
         (conditional(), 4, (images(), LABELS.float()), r"y must hold whole numbers, .*: labels.long\(\)"),
         (conditional(), 9, (images(), LABELS), r"z must be of a shape .* got z of \(8, 9\).* one latent_dim, 4 fits"),
         (conditional(embed=False), 4, (images(), torch.ones(8, 12)), WIDTH_OF_Y),
@@ -446,6 +446,87 @@ WIDTH_OF_Y = r"z must be of a shape .* one latent_dim, 2 fits; or is y of anothe
 def test_the_cause_of_an_error_is_the_one_that_is_named(nets, latent_dim, batch, words):
     with pytest.raises(ValueError, match=words):
         step(gan_of(*nets, models.NormalLatent(latent_dim)), *batch)
+
+
+class OfLabel(nn.Linear):
+    """A player as learners write it: the label glued on as a one-hot, read at its output, or left aside."""
+
+    def forward(self, first, y):
+        first = first.flatten(1)
+        if self.in_features > first.shape[1]:
+            return torch.tanh(super().forward(torch.cat([first, F.one_hot(y, 10)], 1))).reshape(-1, 1, 28, 28)
+        logits = super().forward(first)
+        return logits.gather(1, y[:, None]) if self.out_features == 10 else torch.tanh(logits).reshape(-1, 1, 28, 28)
+
+
+UNKNOWN = r"y must hold labels that the {role} knows, .*: labels of 10 classes lie between 0 and 9, here {span} came"
+WHOLE = r"y must hold whole numbers, torch.int64, .*: labels.long\(\)"
+ONE_EACH = (
+    r"y must have shape \(n,\), one label for each sample, .*: rows of a one-hot become labels by .argmax\(1\), a col"
+)
+EACH = r"y must hold one row for each of the 8 samples, .*: {came} came, torch.full\(\(8,\), label\) asks for one label"
+NO_LABELS = {
+    "out of range": (LABELS + 5, UNKNOWN.replace("{span}", "5 to 12")),
+    "below 0": (LABELS - 1, UNKNOWN.replace("{span}", "-1 to 6")),
+    "floats": (LABELS.float(), WHOLE),
+    "bytes": (LABELS.byte(), WHOLE),
+    "bytes out of range": ((LABELS + 5).byte(), UNKNOWN.replace("{span}", "5 to 12")),
+    "bools": (LABELS > 3, WHOLE),
+    "a one-hot": (F.one_hot(LABELS, 10), ONE_EACH),
+    "a one-hot of floats": (F.one_hot(LABELS, 10).float(), ONE_EACH),
+    "a column": (LABELS[:, None], ONE_EACH),
+    "one label": (torch.tensor([7]), EACH.replace("{came}", "1")),
+    "too few": (LABELS[:5], EACH.replace("{came}", "5")),
+    "a number": (torch.tensor(7), EACH.replace("{came}", "a single number")),
+}
+
+
+@pytest.mark.parametrize("role", ["generator", "discriminator"])
+@pytest.mark.parametrize("kind", NO_LABELS)
+def test_what_are_no_labels_is_named_to_networks_of_learners(kind, role):
+    y, words = NO_LABELS[kind]
+    if role == "discriminator" and len(y.shape) == 1 and len(y) < 8:
+        words = r"discriminator must return one logit for each sample"  # gather takes fewer, and answers for these
+    G = OfLabel(14 if role == "generator" else 4, 784)  # the other takes labels, and does not look at them
+    gan = gan_of(G, OfLabel(784, 10))
+    with pytest.raises(ValueError, match="^" + words.replace("{role}", role)):
+        step(gan, images(), y)
+    assert gan.steps_done == 0
+    assert trains(gan, images(), LABELS)
+
+
+@pytest.mark.parametrize(("y", "came"), [(torch.tensor([7]), "1"), (7, "a single number")])
+def test_one_label_for_all_samples_is_named_when_they_are_drawn(y, came):
+    gan = gan_of(OfLabel(14, 784), OfLabel(784, 10))
+    with pytest.raises(ValueError, match="^" + EACH.replace("{came}", came)):
+        gan.sample(8, y, seed=0)
+    assert gan.sample(8, torch.full((8,), 7), seed=0).shape == (8, 1, 28, 28)
+
+
+@pytest.mark.parametrize("kind", NO_LABELS)
+def test_networks_of_the_course_name_the_cause_themselves(kind):
+    y, gan = NO_LABELS[kind][0], gan_of(*models.conditional_pair(4))
+    if kind == "bytes":  # which they take
+        assert trains(gan, images(), y)
+        return
+    kinds = TypeError if y.is_floating_point() or y.dtype == torch.bool else ValueError
+    for act in (lambda: step(gan, images(), y), lambda: gan.sample(8, y, seed=0)):
+        with pytest.raises(kinds, match=r"^labels must (be whole|have shape|lie between|hold one)") as caught:
+            act()
+        assert type(caught.value) is kinds
+
+
+def test_what_a_network_inside_one_of_the_course_raises_is_looked_into():
+    class Fussy(nn.Linear):
+        def forward(self, x):
+            raise ValueError("my own")
+
+    with pytest.raises(ValueError, match="^my own$"):
+        step(gan_of(models.LabelInput(Fussy(14, 784)), OfLabel(784, 10)), images(), LABELS)
+    with pytest.raises(ValueError, match=r"^z must be of a shape .* got z of \(8, 5\) .* one latent_dim, 4 fits"):
+        step(gan_of(*models.conditional_pair(4), models.NormalLatent(5)), images(), LABELS)
+    with pytest.raises(ValueError, match=r"^x must hold a multiple of m = 3 samples, got 8: change the batch size$"):
+        step(gan_of(models.mlp(4, 2), models.Packed(models.mlp(6, 1), 3)), torch.randn(8, 2))
 
 
 @pytest.mark.parametrize(

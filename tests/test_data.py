@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from idx_files import assert_is_the_small_set, packed, python, write
+from scipy import ndimage
 
 from ganlib import data, files
 
@@ -276,6 +277,51 @@ def test_the_real_mnist(monkeypatch):
     assert mnist.train_labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert mnist.train_labels.bincount().tolist()[:3] == [5923, 6742, 5958]
     assert ((mnist.train_images + 1) / 2).mean().item() == pytest.approx(0.1307, abs=1e-4)
+
+
+# ---- augmentation
+
+
+def moved(images, seed=0):
+    return data.random_affine(images, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_images_are_moved_as_scipy_moves_them(dtype):
+    images = 2 * torch.rand(20, 1, 28, 28, dtype=dtype, generator=torch.Generator().manual_seed(1)) - 1
+    found, before = moved(images), images.clone()
+    drawn = 2 * torch.rand(4, 20, generator=torch.Generator().manual_seed(0)).double().numpy() - 1
+    for k, (turn, scale, right, down) in enumerate(drawn.T):
+        cos, sin = (1 + scale / 10) * np.cos(np.radians(15) * turn), (1 + scale / 10) * np.sin(np.radians(15) * turn)
+        matrix = np.array([[cos, sin], [-sin, cos]])  # of (row, column), around the middle at 13.5
+        place = 13.5 - matrix @ [13.5, 13.5] + [2 * down, 2 * right]
+        expected = ndimage.affine_transform(images[k, 0].numpy(), matrix, place, order=1, mode="grid-constant", cval=-1)
+        np.testing.assert_allclose(found[k, 0], expected, atol=2e-5)
+    assert found.dtype == dtype
+    assert found.abs().max() <= 1 + 1e-6
+    assert torch.equal(images, before)
+
+
+def test_the_generator_alone_decides_how_images_are_moved():
+    images, state = torch.linspace(-1, 1, 784).reshape(1, 1, 28, 28).repeat(3, 1, 1, 1), torch.get_rng_state()
+    assert torch.equal(moved(images), moved(images))
+    assert torch.equal(state, torch.get_rng_state())
+    assert not torch.equal(moved(images), moved(images, 1))
+    assert not torch.equal(*moved(images)[:2])  # each in a way of its own
+    rng = torch.Generator().manual_seed(0)
+    assert not torch.equal(data.random_affine(images, rng), data.random_affine(images, rng))
+
+
+def test_a_moved_blob_stays_near_and_paper_stays_paper():
+    assert torch.equal(moved(torch.full((50, 1, 28, 28), -1.0)), torch.full((50, 1, 28, 28), -1.0))
+    row, column = torch.meshgrid(torch.arange(28.0) - 13.5, torch.arange(28.0) - 13.5, indexing="ij")
+    blob = 2 * torch.exp(-(row**2 + column**2) / 18) - 1
+    ink = (moved(blob.repeat(1000, 1, 1, 1))[:, 0] + 1).flatten(1)
+    centres = torch.stack([(ink * place.flatten()).sum(1) / ink.sum(1) for place in (row, column)])
+    assert centres.abs().amax(1).tolist() == pytest.approx([2.2, 2.2], abs=0.3)  # two pixels, a little more when shrunk
+    assert centres.mean(1).abs().max() < 0.15
+    sizes = ink.sum(1) / (blob + 1).sum()
+    assert (sizes.min().item(), sizes.max().item()) == pytest.approx((1.1**-2, 0.9**-2), abs=0.02)
 
 
 N = 50

@@ -8,13 +8,14 @@ import threading
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from small_gans import After, adam, gan_of, images, stream
 from test_losses import relativistic_D, relativistic_G
 from torch import nn
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
 from ganlib import losses, models
-from ganlib.gan import GAN
+from ganlib.gan import GAN, MismatchedGAN
 from ganlib.losses import LOSSES, Pair
 from ganlib.training import Minibatches
 
@@ -313,6 +314,111 @@ def test_real_logits_come_before_the_fake_ones_and_without_a_graph(monkeypatch):
 def test_an_argument_with_a_default_is_no_second_one():
     assert not Pair(losses.minimax_D, lambda fake, margin=1.0: fake.mean()).compares
     assert Pair(losses.minimax_D, lambda real, fake, margin=1.0: fake.mean()).compares
+
+
+# ---- labels
+
+LABELS = torch.tensor([7, 0, 7, 9, 1, 1, 3, 0])
+
+
+def test_a_conditional_pair_trains_and_draws_what_is_asked_for():
+    gan = gan_of(*models.conditional_pair(4), average=0.9, r1=0.1)
+    before = copied(gan.D)
+    for _ in range(2):
+        log = gan.step(stream(images(), LABELS))
+    assert all(value.isfinite() for value in log.values())
+    learnt = (gan.D.network[5].weight != before["network.5.weight"]).any(1)
+    assert learnt.nonzero().flatten().tolist() == LABELS.unique().tolist()  # the outputs of other labels stay
+    sevens = gan.sample(3, torch.full((3,), 7), seed=1)
+    z = models.NormalLatent(4)(3, torch.Generator().manual_seed(1))
+    assert torch.equal(sevens, gan.averaged_G.eval()(z, torch.full((3,), 7)))
+    assert torch.equal(sevens, gan.sample(3, [7, 7, 7], seed=1))
+    assert not torch.equal(sevens, gan.sample(3, torch.full((3,), 6), seed=1))
+
+
+def mismatched(num_classes=10, seed=0, **settings):
+    """A GAN whose D moves by its gradient, and what D is called with."""
+    G, D = models.conditional_pair(4, num_classes)
+    latent, seen = models.NormalLatent(4), []
+    gan = MismatchedGAN(G, D, adam(G), sgd(D), latent, num_classes=num_classes, seed=seed, **settings)
+    D.register_forward_pre_hook(lambda _, given: seen.append(given))
+    return gan, seen
+
+
+HALVES = {
+    "non-saturating": (lambda real: softplus(-real), softplus),
+    "hinge": (lambda real: relu(1 - real), lambda fake: relu(1 + fake)),
+    "least-squares": (lambda real: (real - 1).square() / 2, lambda fake: fake.square() / 2),
+}
+
+
+@pytest.mark.parametrize("r1", [0.0, 0.5])
+@pytest.mark.parametrize("loss", HALVES)
+def test_a_wrong_label_counts_like_a_fake_and_r1_is_that_of_the_right_ones(loss, r1):
+    (gan, seen), x, z = mismatched(loss=loss), images(), torch.randn(8, 4)
+    twin = copy.deepcopy(gan.D)
+    found, real_logits, fake_logits = gan.update_D(x, z, LABELS, r1=r1)
+    (_, right), (fake, same), (again, wrong) = seen
+    assert right is same is LABELS
+    assert torch.equal(again, x)
+    x.requires_grad_()
+    real, other, third = twin(x, LABELS), twin(fake, LABELS), twin(x.detach(), wrong)
+    of_real, of_fake = HALVES[loss]
+    by_hand = of_real(real).mean() + (of_fake(other).mean() + of_fake(third).mean()) / 2
+    torch.testing.assert_close((found, real_logits, fake_logits), (by_hand.detach(), real.detach(), other.detach()))
+    (g,) = torch.autograd.grad(real.sum(), x, create_graph=True)
+    (by_hand + r1 * g.flatten(1).square().sum(1).mean() / 2).backward()
+    sgd(twin).step()
+    torch.testing.assert_close(copied(gan.D), copied(twin))
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 10])
+def test_wrong_labels_are_all_others_equally_often(num_classes):
+    gan, seen = mismatched(num_classes)
+    x, right = images(16).repeat(200, 1, 1, 1), torch.arange(3200) % num_classes
+    torch.manual_seed(0)
+    gan.update_D(x, torch.randn(3200, 4), right)
+    wrong = seen[2][1]
+    assert (wrong.min(), wrong.max()) == (0, num_classes - 1)
+    none, *others = ((wrong - right) % num_classes).bincount(minlength=num_classes).tolist()
+    assert none == 0
+    # 1e-4 for ten classes: seed 0 is an unlucky one, pooled over 1,500 seeds it is 0.5; a fault gives far less
+    assert num_classes == 2 or stats.chisquare(others).pvalue > 1e-6
+
+
+def test_a_d_that_answers_one_half_has_the_loss_log_4():
+    gan, _ = mismatched()
+    with torch.no_grad():
+        for p in gan.D.parameters():
+            p.zero_()
+    log = gan.step(stream(images(), LABELS))
+    assert log["loss_D"].item() == pytest.approx(np.log(4))
+
+
+def test_the_seed_decides_the_wrong_labels_too():
+    ends = []
+    for number, seed in enumerate((3, 3, 4)):
+        torch.manual_seed(number)
+        before = torch.get_rng_state()
+        (gan, seen), wrong = mismatched(seed=seed, r1=0.1), []
+        for _ in range(3):
+            gan.step(stream(images(), LABELS))
+            wrong.append(seen[-2][1])  # after it comes G's turn
+        assert torch.equal(before, torch.get_rng_state())
+        ends.append((torch.stack(wrong), copied(gan.D)))
+    (one, D), (two, same), (other, _) = ends
+    assert torch.equal(one, two)
+    assert equal(D, same)
+    assert not torch.equal(one, other)
+    assert not torch.equal(one[0], one[1])  # drawn anew for each minibatch
+    assert not (one == LABELS).any()
+
+
+@pytest.mark.parametrize("num_classes", [1, 2.5])
+def test_wrong_labels_need_two_classes(num_classes):
+    G, D = models.conditional_pair(4)
+    with pytest.raises(ValueError, match="num_classes must be a whole number of at least 2, got"):
+        MismatchedGAN(G, D, adam(G), adam(D), models.NormalLatent(4), num_classes=num_classes)
 
 
 # ---- ten at once: copies in one network

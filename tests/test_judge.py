@@ -13,6 +13,7 @@ from torch.nn.functional import avg_pool2d
 
 from ganlib import data, judge, metrics
 from ganlib.judge import Judge
+from ganlib.training import Minibatches
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 
@@ -223,6 +224,64 @@ def test_a_judge_that_is_not_trained_does_not_read():
 def test_what_are_no_images_is_refused(images, words, cache):
     with pytest.raises(ValueError, match=words):
         load(small_set()).read(images)
+
+
+# ---- pupils
+
+
+def pupil(images, labels=None, **settings):
+    return judge.pupil(images, torch.arange(len(images)) % 10 if labels is None else labels, **{"steps": 3} | settings)
+
+
+def test_a_pupil_learns_as_the_judge_does(cache):
+    dataset = small_set()
+    one, other = load(dataset), pupil(dataset.train_images, dataset.train_labels)
+    one.unit.fill_(1.0)  # that of a pupil's features is its own
+    assert same(one, other)
+
+
+def test_seed_alone_decides_the_weights_of_a_pupil():
+    torch.manual_seed(11)
+    first, before = pupil(noise(200)), torch.get_rng_state()
+    torch.manual_seed(12)
+    assert same(first, pupil(noise(200)))
+    torch.manual_seed(11)
+    assert not same(first, pupil(noise(200), seed=1))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(("n", "size"), [(10, 10), (300, 128)])
+def test_each_minibatch_of_a_pupil_is_augmented(n, size):
+    calls = []
+
+    def turned(x, rng):
+        calls.append((x, torch.rand(1, generator=rng).item()))
+        return -x
+
+    images, labels = noise(n), torch.arange(n) % 10
+    assert same(pupil(images, augment=turned, seed=1), pupil(-images, seed=1))
+    batches = Minibatches(images, labels, batch_size=size, seed=1)
+    assert all(torch.equal(x, next(batches)[0]) for x, _ in calls)
+    assert len({drawn for _, drawn in calls}) == 3
+    pupil(images, augment=turned, seed=1)
+    assert [drawn for _, drawn in calls[:3]] == [drawn for _, drawn in calls[3:]]
+
+
+def test_a_pupil_reads_at_once_and_learns_no_more():
+    one = pupil(noise(24), torch.arange(24) % 12, num_classes=12)
+    assert one.read(noise(5)).probabilities.shape == (5, 12)
+    assert 0 <= one.accuracy(noise(24), torch.arange(24) % 12) <= 1
+    assert not one.training
+    assert not any(p.requires_grad for p in one.parameters())
+
+
+@pytest.mark.parametrize("augment", [None, data.random_affine])
+def test_a_pupil_learns_digits_and_no_more_than_its_labels(dataset, augment):
+    images, labels = dataset.train_images[:1000], dataset.train_labels[:1000]
+    for shift in (0, 1):
+        one = pupil(images, (labels + shift) % 10, steps=100, augment=augment)
+        assert one.accuracy(dataset.test_images, (dataset.test_labels + shift) % 10) > 0.8
+        assert (one.accuracy(dataset.test_images, dataset.test_labels) < 0.1) == bool(shift)
 
 
 # ---- the metrics, on sets of images that are good or bad by construction

@@ -8,7 +8,7 @@ import pytest
 import scipy.linalg
 import torch
 from scipy import optimize, stats
-from scipy.spatial.distance import cdist, jensenshannon
+from scipy.spatial.distance import cdist, jensenshannon, pdist
 from sklearn.neighbors import NearestNeighbors
 from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -107,6 +107,16 @@ def by_a_loop(samples, target):
     return covered, on / len(samples), math.sqrt(squares / on / true) / target.sd
 
 
+def of_classes(rng):
+    """Images of some classes, of two members or of more than are looked at, in any order."""
+    labels = np.repeat(rng.choice(10, 3, replace=False), rng.choice([2, 30, 250], 3))
+    return rng.normal(size=(len(labels), 1, 2, 3)) * (1 + labels[:, None, None, None]), rng.permutation(labels)
+
+
+def by_pairs(images, labels):
+    return np.mean([pdist(images[labels == label][:200].reshape(-1, 6)).mean() for label in np.unique(labels)])
+
+
 #: for each metric: random arguments, what it should give, least and greatest value, and whether order is no matter
 EXACT = {
     "kl_divergence": (by_cells, lambda *pqx: stats.entropy(*masses(*pqx)), 0, math.inf, False),
@@ -140,6 +150,7 @@ EXACT = {
     "wasserstein_to": (on_the_line, by_quantiles, 0, math.inf, False),
     "modes": (in_the_plane, by_a_loop, 0, math.inf, False),
     "share_closer": (distances, lambda a, b, q: np.mean(a < np.quantile(b, q)), 0, 1, False),
+    "spread_within": (of_classes, by_pairs, 0, math.inf, False),
 }  # fmt: skip
 PUBLIC = {
     name: f
@@ -333,6 +344,11 @@ def test_nearest_finds_copies():
 def test_equally_near_is_not_nearer():
     assert metrics.share_closer(np.full(5, 3.0), np.full(9, 3.0)) == 0
     assert metrics.share_closer(np.arange(100.0), np.arange(100.0)) == 0.01
+
+
+def test_one_image_of_each_class_has_no_spread():
+    labels = torch.arange(40) % 4
+    assert metrics.spread_within(labels[:, None].float(), labels) == 0  # between the classes there is some
 
 
 # ---- densities on a grid
@@ -553,6 +569,12 @@ BAD[9, 2] = np.inf
         (metrics.modes, (GOOD[:, :1], ring()), r"samples must be places in the plane, \(n, 2\), got \(50, 1\): choose"),
         (metrics.modes, (GOOD[:0, :2], ring()), r"samples must be of shape .* got \(0, 2\)"),
         (metrics.modes, (BAD[:, :2], ring()), "samples must be finite, got NaN or inf in 1 of 50 rows: did the model"),
+        (metrics.spread_within, (GOOD, [0] * 49), "labels must hold one for each of the 50 images, got 49: of one set"),
+        (
+            metrics.spread_within,
+            (GOOD, [3] + [0] * 49),
+            "hold two of each class or more, got one of class 3: take more",
+        ),
         (metrics.nearest, (BAD, GOOD), "samples must be finite"),
         (metrics.nearest, (GOOD, BAD), "training must be finite"),
     ],

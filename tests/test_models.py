@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 
 import numpy as np
 import pytest
@@ -57,12 +58,23 @@ BY_HAND = {
         lambda: nn.Sequential(half(1, 16), leaky(), half(16, 32), leaky(), nn.Flatten(), nn.Linear(1568, 128), leaky(),
                               nn.Linear(128, 1)),
     ),
+    "conditional_pair": (
+        lambda: models.LabelInput(image(nn.Linear(42, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 512),
+                                        nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 784))),
+        lambda: models.LabelOutput(flat(nn.Linear(784, 256), leaky(), nn.Linear(256, 128), leaky(),
+                                        nn.Linear(128, 10))),
+    ),
 }  # fmt: skip
 PAIRS = {name: function for name, function in vars(models).items() if name.endswith("_pair") and name[0] != "_"}
 EACH_PAIR = pytest.mark.parametrize("name", PAIRS)
 
 
-def assert_same_network(net, by_hand, seed, x):
+def beside(name, n):
+    """What the networks of a pair take beside z and the images."""
+    return [torch.arange(n)] if name == "conditional_pair" else []
+
+
+def assert_same_network(net, by_hand, seed, *x):
     """The same layers with the same settings, the same weights, and the same answers, dropout included."""
     torch.manual_seed(seed)
     expected = by_hand()
@@ -73,7 +85,7 @@ def assert_same_network(net, by_hand, seed, x):
     answers = []
     for one in (net, expected):
         torch.manual_seed(5)
-        answers.append(one(x))
+        answers.append(one(*x))
     assert torch.equal(*answers)
     return answers[0]
 
@@ -81,11 +93,12 @@ def assert_same_network(net, by_hand, seed, x):
 @EACH_PAIR
 def test_each_pair_is_the_one_written_out_by_hand_bit_for_bit(name):
     assert name in BY_HAND, f"{name} is new in ganlib/models.py: write its layers out in BY_HAND"
-    G, D = PAIRS[name]()
-    images = assert_same_network(G, BY_HAND[name][0], 0, torch.randn(5, G[0].in_features))
+    (G, D), y = PAIRS[name](), beside(name, 5)
+    latent_dim = inspect.signature(PAIRS[name]).parameters["latent_dim"].default
+    images = assert_same_network(G, BY_HAND[name][0], 0, torch.randn(5, latent_dim), *y)
     assert images.shape == (5, 1, 28, 28)
     assert images.abs().max() <= 1
-    assert assert_same_network(D, BY_HAND[name][1], 1, images.detach()).shape == (5, 1)
+    assert assert_same_network(D, BY_HAND[name][1], 1, images.detach(), *y).shape == (5, 1)
     assert G.training
     assert D.training
 
@@ -124,9 +137,9 @@ def test_parameters_are_counted_as_the_textbook_and_the_docstrings_do():
 
 @EACH_PAIR
 def test_latent_dim_and_dtype_are_free(name):
-    G, D = PAIRS[name](7, dtype=torch.float64)
-    images = G(torch.randn(3, 7, dtype=torch.float64))
-    assert images.dtype == D(images).dtype == torch.float64
+    (G, D), y = PAIRS[name](7, dtype=torch.float64), beside(name, 3)
+    images = G(torch.randn(3, 7, dtype=torch.float64), *y)
+    assert images.dtype == D(images, *y).dtype == torch.float64
 
 
 @EACH_PAIR
@@ -140,7 +153,7 @@ def test_seed_alone_decides_the_weights(name):
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
     c, _ = pair(seed=6)
-    assert not torch.equal(a[0].weight, c[0].weight)
+    assert not torch.equal(*(next(net.parameters()) for net in (a, c)))
 
 
 def test_sizes_of_numpy_are_sizes_like_pythons():
@@ -313,3 +326,69 @@ def test_latents_draw_from_the_generator_they_get(latent):
     if isinstance(latent, models.UniformLatent):
         assert -1 <= z.min() < -0.99
         assert 0.99 < z.max() < 1
+
+
+# ---- labels
+
+LABELS = [0, 3, 5, 5, 0, 3]  # no 1, 2 or 4
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+def test_one_hot_is_the_row_of_the_identity(dtype):
+    found = models.one_hot(torch.tensor(LABELS, dtype=dtype), 6)
+    assert found.dtype == torch.float32
+    assert np.array_equal(found, np.eye(6)[LABELS])
+    assert models.one_hot(torch.tensor([], dtype=dtype)).shape == (0, 10)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (6, 1, 4, 4)])  # z, images
+@pytest.mark.parametrize("scale", [1.0, 9.0])
+def test_a_label_at_the_input_is_a_one_hot_beside_the_numbers(shape, scale):
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    by_hand = np.hstack([x.numpy().reshape(6, -1), scale * np.eye(6)[LABELS]])
+    net = models.LabelInput(models.mlp(by_hand.shape[1], 5, 2, dtype=torch.float64), 6, scale)
+    assert torch.equal(net(x, torch.tensor(LABELS)), net.network(torch.from_numpy(by_hand)))
+    assert f"num_classes=6, scale={scale}" in str(net)  # so a saved model is loaded by its like alone
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8])
+def test_a_label_at_the_output_reads_its_logit_and_teaches_no_other(dtype):
+    x = torch.randn(6, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+    D = models.LabelOutput(nn.Sequential(nn.Flatten(), nn.Linear(9, 6)))
+    logits = D(x, torch.tensor(LABELS, dtype=dtype))
+    assert torch.equal(logits, D.network(x)[torch.arange(6), torch.tensor(LABELS)][:, None])
+    logits.sum().backward()
+    assert D.network[1].bias.grad.tolist() == np.bincount(LABELS, minlength=6).tolist()
+    for label, found in enumerate(D.network[1].weight.grad):
+        torch.testing.assert_close(found, x[[k for k in range(6) if LABELS[k] == label]].sum(0).flatten())
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "words"),
+    [
+        ([7, 7, 7], TypeError, "a tensor of whole numbers, got list: torch.tensor([7]) is one label, and torch.full"),
+        (torch.ones(3), TypeError, "whole numbers, got torch.float32 of shape (3,): labels.long() makes them so"),
+        (torch.ones(3) > 0, TypeError, "whole numbers, got torch.bool of shape (3,): labels.long() makes them so"),
+        (torch.eye(10)[:3], TypeError, "got torch.float32 of shape (3, 10): rows of a one-hot become labels by .argm"),
+        (torch.eye(10).long()[:3], ValueError, "shape (n,), one for each sample, got (3, 10): rows of a one-hot bec"),
+        (torch.ones(3, 1).long(), ValueError, "shape (n,), one for each sample, got (3, 1): take labels[:, 0]"),
+        (torch.tensor(7), ValueError, "got (): one label for all n samples is torch.full((n,), label)"),
+        (torch.tensor([0, 9, 12]), ValueError, "lie between 0 and 9, got 0 to 12: look at the data"),
+        (torch.tensor([1, 2, 10]), ValueError, "between 0 and 9, got 1 to 10: classes that are counted from 1 need l"),
+        (torch.tensor([-1, 0, 9]), ValueError, "between 0 and 9, got -1 to 9: leave out samples without a label"),
+        (torch.tensor([7]), ValueError, "hold one for each of the 3 samples, got 1: one label for all of them is tor"),
+    ],
+)
+def test_what_are_no_labels_is_refused_with_a_sentence(labels, error, words):
+    G, D = models.conditional_pair(4)
+    for take in (models.one_hot, lambda y: G(torch.zeros(3, 4), y), lambda y: D(torch.zeros(3, 1, 28, 28), y)):
+        if take is models.one_hot and "3 samples" in words:  # it does not know how many there are
+            continue
+        with pytest.raises(error, match=f"^labels must .*{re.escape(words)}"):
+            take(labels)
+
+
+@pytest.mark.parametrize("num_classes", [0, 2.5, "10"])
+def test_classes_that_are_no_count_are_refused(num_classes):
+    with pytest.raises(ValueError, match="num_classes must be a whole number of at least 1, got"):
+        models.LabelInput(models.mlp(12, 1), num_classes)

@@ -20,12 +20,14 @@ THIRD = {
     "playgrounds.lesson_02": {"show", "playgrounds"},
     "playgrounds.lesson_03": {"show", "playgrounds"},
     "playgrounds.lesson_04": {"show", "playgrounds"},
+    "playgrounds.lesson_06": {"show", "playgrounds"},
     "exercises": {"exercises.engine"},
     "exercises.engine": set(),
     "exercises.lesson_01": {"exercises.engine"},
     "exercises.lesson_02": {"exercises.engine"},
     "exercises.lesson_03": {"exercises.engine"},
     "exercises.lesson_04": {"exercises.engine"},
+    "exercises.lesson_06": {"exercises.engine", "exercises.lesson_03"},
 }
 EVERYWHERE = {"images"}  # what an image of the course is
 ALLOWED = (

@@ -24,7 +24,7 @@ TABLE = Path(__file__).resolve().parent.parent / "tests" / "exercises" / "confus
 TRAINS = ("04.fashion_mnist",)
 SEED, SECONDS = 0, 20  # a mutant that does not end is stopped
 #: the fact that only says "another result": elsewhere, "value"
-CATCH_ALL = dict.fromkeys(("03.gan_step", "04.discriminator_step"), "gradient")
+CATCH_ALL = dict.fromkeys(("03.gan_step", "04.discriminator_step", "06.conditional_step"), "gradient")
 OTHERS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.And: ast.Or,
     ast.Lt: ast.GtE, ast.Gt: ast.LtE, ast.Eq: ast.NotEq, ast.Is: ast.IsNot,
@@ -71,6 +71,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "=0.998) → =0.0499)", "lr=0.001, → lr=5e-05,", "=0.001, → =0.002,", "(0.0, 0.99)) → (0.99, 0.0))",
         "0.99)) → 0.0495))", "models.NormalLatent(latent_dim → models.UniformLatent(latent_dim",
     ), FREE),
+    "06.conditional_step": {", labels).detach() → , labels)": "opt_G.zero_grad() comes later"},
 }  # fmt: skip
 HEAD = """\
 # What the checks say

@@ -16,7 +16,8 @@ stopped; rows made by other code are dropped.
 ``NN_claims.json`` holds every claim of lesson NN under every seed, on MNIST and on the offline stand-in: the
 measurements behind the thresholds in the lesson. ``conditions`` are the parts of each claim as the lesson has them, a
 row has the two sides of each comparison. ``04_quality.json`` holds the recipes of lesson 04, see quality.py, and
-``03_toys.json`` the sweeps of lesson 03, see toys.py; ``first`` is where their first steps lead.
+``03_toys.json`` the sweeps of lesson 03, see toys.py, ``06_labels.json`` and ``06_few.json`` the conditional GANs of
+lesson 06, see labels.py and few.py; ``first`` is where their first steps lead.
 """
 
 import argparse
@@ -40,6 +41,8 @@ from pathlib import Path
 from typing import Any
 
 import conditions
+import few
+import labels
 import nbformat
 import quality
 import toys
@@ -56,7 +59,7 @@ PACKAGES = ("torch", "numpy")
 Work = Callable[..., list[dict[str, Any]]]
 Table = dict[str, Any]
 #: the tables of recipes, and what trains and measures them
-RECIPES: dict[str, Any] = {"04_quality": quality, "03_toys": toys}
+RECIPES: dict[str, Any] = {"04_quality": quality, "03_toys": toys, "06_labels": labels, "06_few": few}
 #: By how much values of first_steps may differ, as a share, else by 0.001. On one machine none does; between
 #: AVX-512, AVX2 and SSE they did by 0.0006, those of convolutions by 0.012, those of a judge trained there by 0.063.
 TOLERANCE = {"convolutional": 0.03, "real images": 0.15, "runs": 0.03}
@@ -74,7 +77,8 @@ def code_of_lesson(lesson: Path) -> Table:
 def code_of_recipes(name: str) -> Table:
     """Hashes of the code that the numbers of a table of recipes depend on."""
     module = RECIPES[name]
-    code, modules = code_hashes(f"import {module.__name__}\n{module.__name__}.run", PACKAGE, Path(module.__file__))
+    files = (Path(one.__file__) for one in RECIPES.values())  # one may use another
+    code, modules = code_hashes(f"import {module.__name__}\n{module.__name__}.run", PACKAGE, *files)
     return {"code": code, "modules": modules}
 
 

@@ -89,7 +89,7 @@ def run(recipe: str, seed: int) -> list[dict[str, Any]]:
     """Train one recipe, and measure the raw and the averaged generator at each of its steps."""
     torch.set_num_threads(1)
     mnist = data.load("mnist")
-    the_judge, real = _judged(mnist)
+    the_judge, real = judged(mnist)
     gan, moments = recipe_of(recipe, seed)
     batches = _batches(recipe, mnist, seed)
     rows, logs, seconds = [], [], 0.0
@@ -101,13 +101,13 @@ def run(recipe: str, seed: int) -> list[dict[str, Any]]:
         for weights in ("raw", "averaged"):
             fakes = gan.sample(SAMPLES, seed=seed + 1000, averaged=weights == "averaged")
             row = {"recipe": recipe, "seed": seed, "step": moment, "cpu_s": seconds, "weights": weights}
-            rows.append(_rounded(row | losses | measure(real, the_judge.read(fakes))))
+            rows.append(rounded(row | losses | measure(real, the_judge.read(fakes))))
     if (recipe, seed) == ("textbook", 0):
         rows += _losses_of_epochs(logs, gan, batches)
     return rows
 
 
-def _judged(mnist: data.Dataset) -> tuple[judge.Judge, torch.Tensor]:
+def judged(mnist: data.Dataset) -> tuple[judge.Judge, torch.Tensor]:
     """The judge, and its features of the test images."""
     the_judge = judge.load(mnist, progress=False)
     shuffled = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(0))  # the first 5,000 are cleaner
@@ -129,8 +129,8 @@ def first_steps() -> dict[str, dict[str, float]]:
         losses = [gan.step(batches) for _ in range(FIRST)][-1]
         spread = {f"spread, {w}": gan.sample(1000, seed=0, averaged=w == "averaged").std() for w in ("raw", "averaged")}
         found[recipe] = {name: float(f"{value:.6g}") for name, value in (losses | spread).items()}
-    the_judge, real = _judged(mnist)
-    found["real images"] = _rounded(measure(real, the_judge.read(mnist.train_images[:SAMPLES])))
+    the_judge, real = judged(mnist)
+    found["real images"] = rounded(measure(real, the_judge.read(mnist.train_images[:SAMPLES])))
     return found
 
 
@@ -151,7 +151,7 @@ def _losses_of_epochs(logs: list[Any], gan: GAN, batches: Iterator[Any]) -> list
     """Go on to epoch 100 for the losses alone: their means over the epochs that the textbook prints."""
     logs += [gan.step(batches) for _ in range(EPOCH * max(EPOCHS_OF_LOSSES) - gan.steps_done)]
     return [
-        _rounded({"recipe": "textbook", "seed": 0, "epoch": n} | _mean_losses(logs[EPOCH * (n - 1) : EPOCH * n]))
+        rounded({"recipe": "textbook", "seed": 0, "epoch": n} | _mean_losses(logs[EPOCH * (n - 1) : EPOCH * n]))
         for n in EPOCHS_OF_LOSSES
     ]
 
@@ -160,5 +160,5 @@ def _mean_losses(logs: list[dict[str, torch.Tensor]]) -> dict[str, float]:
     return {name: torch.stack([log[name] for log in logs]).mean().item() for name in ("loss_D", "loss_G")}
 
 
-def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+def rounded(row: dict[str, Any]) -> dict[str, Any]:
     return {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in row.items()}
