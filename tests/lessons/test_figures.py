@@ -876,6 +876,129 @@ def lesson_04():
         yield f"{recipe} {step} {its[0]} {its[1]} {its[2]:.0f}"
 
 
+# Trained decimals are not among the facts of lesson 06; recorded ones are.
+def lesson_06():
+    rows, few = (tables.load(name)["rows"] for name in ("06_labels", "06_few"))
+
+    def of(way, step=None, column="accuracy", recipe="better"):
+        return [r[column] for r in rows if (r["recipe"], r["way"], r.get("step")) == (recipe, way, step)]
+
+    def dots(*rows):
+        return "others: " + " | ".join(
+            f"… o; {len(values)} points" + "".join(f" ({x}, {k})" for x in values[:5]) for k, values in enumerate(rows)
+        )
+
+    yield from ("# ways-show", "MNIST: 60,000 training and 10,000 test images of 28 x 28 pixels, from …")
+    yield "three labels and their one-hot vectors:"
+    yield from (f"{k} {np.eye(10, dtype=int)[k].tolist()}" for k in (5, 0, 4))
+    yield f"at the input, a network gets {28 * 28 + 10} numbers for each image"
+    for row, k in enumerate((5, 0, 4)):
+        yield f"at the output, of the logits {[*range(10 * row, 10 * row + 10)]} label {k} reads {10 * row + k}"
+
+    yield from ("# loop-show", "your guess: none yet, measured: (False, False, True)")
+    yield from ("Three conditional GANs after 300 steps, asked for the digits from 0 to 9.", "axes:", sheet(3, 10, 20))
+    names = ("textbook, label at the input", "better, label at the input", "better, label at the output")
+    yield f"notes: {names[0]} | # | label / accuracy | {names[1]} | # | {names[2]} | #"
+
+    yield from ("# cannot-show", "your guess: none yet, measured: 0.1")
+    yield from ("A GAN whose label is added at the end, asked for the digits from 0 to 9.", "axes:", sheet(2, 10, 20))
+    heads = "# | label / accuracy | # | Fréchet / distance | # | rarest / class"
+    yield f"notes: 200 steps | {heads} | 600 steps | # | # | #"
+
+    yield from ("# grid-show", "A column for each label, a row for each z: the same style in ten digits.", "axes:")
+    yield from (sheet(6, 10), f"notes: {' | '.join('#' * 10)}")
+    yield "recorded, median label accuracy after 500 2,500 steps, and later"
+    runs = (
+        ("textbook", "glued", "input", 9380),
+        ("better", "glued", "input", 0),
+        ("better", "outputs", "output", 6000),
+    )
+    for recipe, way, place, later in runs:
+        line = " ".join(f"{100 * np.median(of(way, step, recipe=recipe))}%" for step in (500, 2500))
+        end = f" {100 * np.median(of(way, later, recipe=recipe))}% at {later:,}" if later else ""
+        yield f"{recipe}, label at the {place} {line}{end}"
+
+    yield from ("# card-show", "your guess: none yet, measured: (2, 3)")
+    yield from ("An image of each label, 0 to 9, and the report card of 10,000.", "axes:", sheet(4, 10, 20))
+    heads = "# | label / accuracy | # | Fréchet / distance | # | spread | # | CAS"
+    others = "".join(f" | {name} | # | # | # | #" for name in ("labels shifted by one", "one image a class", "our GAN"))
+    yield f"notes: real | {heads}{others}"
+
+    ways = {"ten outputs": "outputs", "at the input": "glued", "classifier": "classifier"}
+    ways |= {"mismatched pairs": "mismatched"}
+    best = max(
+        (name for name in ways if name != "at the input"), key=lambda name: sum(of(ways[name], 2500, "taught")[:3])
+    )
+    yield from ("# trade-show", f"your guess: none yet, measured: {best}")
+    yield "Recorded runs of 2,500 steps: each dot is one seed."
+    ticks = "; ".join(["", "real images", *ways])
+    for title, column in {"label accuracy": "accuracy", "spread within a class": "spread", "CAS": "taught"}.items():
+        yield from (f"axes: {title}", "x: , linear, …", f"y: , linear, 4.5 to -0.5{ticks}")
+        yield dots(of("as they are", None, column, "real"), *(of(way, 2500, column) for way in ways.values()))
+        ticks = ""
+    yield from ("# play", "Ten digits in five styles: a column is one label, a row is one z.")
+
+    def accuracy(size, name):
+        return [row[name] for row in few if row["per_class"] == size]
+
+    tenth, sizes, names = accuracy(600, "nothing"), (10, 30, 100, 300), ("nothing", "augmentation", "fakes", "both")
+    yield from ("# few-show", f"your guess: none yet, measured: {round(sorted(tenth)[2], 2)}")
+    yield f"recorded, five seeds: {100 * min(tenth)}% to {100 * max(tenth)}%"
+
+    change = {
+        name: [100 * (a - b) for size in sizes for a, b in zip(accuracy(size, one), accuracy(size, other))]
+        for name, one, other in (
+            ("fakes", "fakes", "nothing"),
+            ("augmentation", "augmentation", "nothing"),
+            ("fakes beside augmentation", "both", "augmentation"),
+        )
+    }
+    better = {name: sum(points > 1 for points in of) for name, of in change.items()}
+    yield from ("# help-show", f"your guess: none yet, measured: ({better['fakes']}, {better['augmentation']})")
+    yield f"images a class {' '.join(names)}"
+    yield from (f"{n} {' '.join(f'{100 * sorted(accuracy(n, name))[2]}%' for name in names)}" for n in sizes)
+    for name, points in change.items():
+        mean = f"{'+' if sum(points) > 0 else ''}{sum(points) / len(points)}"
+        yield f"{name}: better in {better[name]} of 20, worse in {sum(p < -1 for p in points)}; {mean} points on average"
+    yield "Recorded: accuracy on test images, for so many labels of each class; each dot is one seed."
+    ticks = "; ".join(["", *names])
+    for n in sizes:
+        yield from (f"axes: {n} a class", "x: , linear, …", f"y: , linear, 3.5 to -0.5{ticks}")
+        yield dots(*(accuracy(n, name) for name in names))
+        ticks = ""
+
+    yield from (
+        "# memory-show",
+        "A GAN that has seen ten images of each class, and its nearest training images.",
+        "axes:",
+    )
+    yield from (sheet(2, 10, 20), "notes: fakes, asked for 0 to 9 | the training image nearest to each")
+
+    named = {
+        "at the input": "glued",
+        "at the input × 9": "glued x 9",
+        "embedding": "embedding",
+        "ten outputs": "outputs",
+    }
+    named |= {"projection": "projection", "mismatched pairs": "mismatched", "classifier": "classifier"}
+    yield from ("# ways-all", "label accuracy at 500 2,500 Fréchet spread CAS")
+    for name, way in {**named, "added at the end": "last layer", "real images": None}.items():
+        which = ("as they are", None) if way is None else (way, 2500)
+        recipe = "real" if way is None else "better"
+        its = [np.median(of(*which, column, recipe)) for column in ("accuracy", "frechet", "spread", "taught")]
+        first = f"{100 * np.median(of(way, 500))}% " if way else ""
+        yield f"{name} {first}{100 * its[0]}% {its[1]} {its[2]} {100 * its[3]}%"
+
+    yield from ("# mismatch", f"D = {2 / 3}, loss_D = {math.log(1.5) + math.log(3) / 2}, loss_G = {math.log(1.5)}")
+    yield from ("# number-show", "Four z, one in each row, asked for nine slants.")
+    yield from ("axes: from left to right: slants from −2 to 2", sheet(4, 9))
+    yield from ("# half-show", "Upper halves of test images, two lower halves that G drew, and the real ones.", "axes:")
+    yield from (
+        sheet(4, 10, 20),
+        "notes: the upper half | # | read / right | G, one z | # | G, another z | # | the real image | #",
+    )
+
+
 # What holds for each figure of each lesson.
 ROLES = {"p": "real", "p_g": "fake", "D": "D", "D*": "D*", "loss_D": "D", "loss_G": "fake", "fakes": "fake"}
 ROLES |= {"D on real images": "real", "D on fake images": "fake"}
