@@ -310,6 +310,10 @@ COMMENTS = {  # what a comment of a program says -> whether it holds after its l
     "the networks, also those of a GPU on a CPU": lambda n, v, out: True,
     "in our judge's features, not the FID of papers": lambda n, v, out: v > 0,
     "does each digit appear?": lambda n, v, out: v >= 0,
+    "label accuracy: how many look like a 7?": lambda n, v, out: (
+        v == (n["the_judge"].read(n["sevens"]).probabilities.argmax(1) == 7).double().mean().item()
+    ),
+    "what they teach": lambda n, v, out: 0 < v < 1,
     "logits of p / (p + p_g)": lambda n, v, out: torch.allclose(
         n["best_D"].sigmoid() * sum(densities(n)), densities(n)[0]
     ),

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import anatomy
 import conditions
+import few
+import labels
 import make_tables
 import nbformat
 import pytest
@@ -27,6 +29,7 @@ from ganlib.training import Minibatches
 TABLES = sorted(make_tables.TABLES.glob("*.json"))
 CLAIMS = [path for path in TABLES if path.name.endswith("_claims.json")]
 QUALITY, TOYS = (make_tables.TABLES / f"{name}.json" for name in ("04_quality", "03_toys"))
+LABELS, FEW = (make_tables.TABLES / f"{name}.json" for name in ("06_labels", "06_few"))
 
 
 def read(path):
@@ -552,6 +555,117 @@ def test_copies_of_a_toy_are_measured_one_by_one(monkeypatch):
                 target = toys.RING if sweep == "ring" else toys.GRID
                 assert row["covered"][k] == metrics.modes(fakes, target).covered
                 assert row["on"][k] == pytest.approx(metrics.modes(fakes, target).on, rel=1e-3)
+
+
+# ---- the conditional GANs and the few labels of lesson 06
+
+SHARES = {"accuracy", "certain", "precision", "recall", "taught"}
+HELPS = {"nothing", "augmentation"}
+WITH_FAKES = {"fakes", "both", "fakes alone", "right", "copied"}
+
+
+def faults_of_labels(rows):
+    """What a table of labels lacks, has too much of, or holds that is no possible number."""
+    wanted = Counter()
+    for unit in labels.units():
+        moments = labels.RUNS[unit["recipe"], unit["way"]][0] if unit["recipe"] != "real" else [None]
+        wanted.update((*unit.values(), step) for step in moments)
+    bad = uneven(wanted, Counter((row["recipe"], row["way"], row["seed"], row.get("step")) for row in rows))
+    for row in rows:
+        place = f"{row['recipe']}, {row['way']}, {row['seed']}, {row.get('step')}"
+        shares = [*(row.get(name, math.nan) for name in SHARES), *row["accuracies"]]
+        if not all(0 <= share <= 1 for share in shares) or len(row["accuracies"]) != 10:
+            bad.append(f"no share in {place}")
+        elif abs(statistics.mean(row["accuracies"]) - row["accuracy"]) > 0.01:
+            bad.append(f"the accuracies have another mean in {place}")
+        if not all(0 <= row.get(name, math.nan) < math.inf for name in ("frechet", "spread", "divergence")):
+            bad.append(f"no number >= 0 in {place}")
+    return bad
+
+
+def faults_of_few(rows):
+    """The same of a table of few labels."""
+    wanted = Counter(tuple(unit.values()) for unit in few.units())
+    bad = uneven(wanted, Counter((row["per_class"], row["seed"]) for row in rows))
+    for row in rows:
+        names = HELPS if row["per_class"] == 600 else HELPS | WITH_FAKES  # a tenth of the labels: no GAN
+        if row.keys() != names | {"per_class", "seed"} or not all(0 <= row[name] <= 1 for name in names):
+            bad.append(f"no shares in {row['per_class']}, {row['seed']}")
+    return bad
+
+
+def test_the_tables_of_lesson_06_are_complete():
+    assert faults_of_labels(read(LABELS)["rows"]) == []
+    assert faults_of_few(read(FEW)["rows"]) == []
+
+
+def test_faults_of_a_table_of_labels_are_noticed():
+    rows = read(LABELS)["rows"]
+    assert faults_of_labels(rows[1:]) == ["missing: ('real', 'as they are', 0, None)"]
+    assert faults_of_labels([*rows, rows[0]]) == ["too many: ('real', 'as they are', 0, None)"]
+    for name, value in [("taught", 1.2), ("accuracies", [1.0] * 9), ("accuracy", 0.5), ("frechet", math.nan)]:
+        assert len(faults_of_labels([rows[0] | {name: value}, *rows[1:]])) == 1, name
+
+
+def test_faults_of_a_table_of_few_labels_are_noticed():
+    rows = read(FEW)["rows"]
+    assert faults_of_few(rows[1:]) == ["missing: (10, 0)"]
+    assert faults_of_few([*rows, rows[0]]) == ["too many: (10, 0)"]
+    for name, value in [("both", 1.2), ("copied", math.nan), ("more", 0.5)]:
+        assert len(faults_of_few([rows[0] | {name: value}, *rows[1:]])) == 1, name
+
+
+def test_the_first_steps_of_lesson_06_are_recorded_and_differ():
+    for path, names in (
+        (LABELS, {f"{recipe}, {way}" for recipe, way in labels.RUNS} | {"real images"}),
+        (FEW, {"GAN", "classifier, real", "classifier, moved", "classifier, both"}),
+    ):
+        first = read(path)["first"]
+        assert first.keys() == names
+        assert len({str(values) for values in first.values()}) == len(first)
+
+
+@pytest.mark.parametrize("way", labels.WAYS)
+def test_a_way_to_tell_d_gives_one_logit_and_no_more_than_it_says(way):
+    D = labels.conditional("better", way, 3).D.eval()
+    with torch.no_grad():
+        for weight in D.parameters():  # an embedding of zeros would hide the label
+            weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
+    x = (2 * torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(1)) - 1).requires_grad_()
+    at_3, at_8 = (D(x, torch.full((6,), label)) for label in (3, 8))
+    assert at_3.shape == at_8.shape == (6, 1)
+    assert torch.equal(at_3, at_8) == (way == "classifier")  # it reads the label from the image
+    slopes = [torch.autograd.grad(out.sum(), x)[0] for out in (at_3, at_8)]
+    assert torch.allclose(*slopes, atol=1e-6) == (way in ("classifier", "last layer"))  # these meet no image
+
+
+def test_the_controls_of_lesson_06_are_spoilt_as_they_say():
+    noise = torch.rand(40, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    small = data.Dataset("small", "", noise, torch.arange(40) % 10, noise, torch.arange(40) % 10, tuple("0123456789"))
+    images, own = labels.CONTROLS["as they are"](small, 2)
+    where = [int((noise == image).flatten(1).all(1).nonzero()) for image in images]
+    assert sorted(where) == list(range(40))
+    assert own.tolist() == [k % 10 for k in where]
+    same, shifted = labels.CONTROLS["labels shifted by one"](small, 2)
+    assert torch.equal(same, images)
+    assert shifted.tolist() == [(k + 1) % 10 for k in where]
+    repeated, of = labels.CONTROLS["one image a class"](small, 2)
+    assert len(repeated) == len(of) == labels.TAUGHT
+    first = {label: images[own == label][0] for label in range(10)}
+    assert all(torch.equal(image, first[k % 10]) for k, image in enumerate(repeated[:50]))
+
+
+def test_few_labels_are_so_many_of_each_class_and_mix_half_and_half():
+    noise, of = torch.rand(200, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.arange(200) % 10
+    small = data.Dataset("small", "", noise, of, noise, of, tuple("0123456789"))
+    images, own = few.chosen(small, 3, 1)
+    assert own.bincount().tolist() == [3] * 10
+    assert all((noise[of == label] == image).flatten(1).all(1).sum() == 1 for image, label in zip(images, own))
+    assert not torch.equal(images, few.chosen(small, 3, 2)[0])
+    fakes, asked = -torch.ones(70, 1, 28, 28), torch.arange(70) % 10
+    x, y = few.mixed(images, own, fakes, asked)
+    assert torch.equal(x, torch.cat([images, images, images[:10], fakes]))
+    assert torch.equal(y, torch.cat([own, own, own[:10], asked]))
 
 
 # ---- the recipes of lesson 04

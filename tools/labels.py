@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from quality import SAMPLES, judged, rounded, measure
+from quality import SAMPLES, judged, measure, rounded
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,9 +14,10 @@ from ganlib.gan import GAN, MismatchedGAN
 from ganlib.training import Minibatches
 
 ABOUT = (
-    "conditional GANs of lesson 06 on MNIST, by recipe and by how D is told the label: 10,000 samples of the averaged "
-    "G, 1,000 of each class, read by the judge; taught: the accuracy on the test images of a classifier that was taught "
-    "on 20,000 fakes alone; accuracies: those of the ten classes; spread: the distance within a class over the real one"
+    "conditional GANs of lesson 06 on MNIST, by recipe and by how D is told the label: 10,000 samples of the "
+    "averaged G, 1,000 of each class, read by the judge; taught: the accuracy on the test images of a classifier "
+    "that was taught on 20,000 fakes alone; accuracies: those of the ten classes; spread: the distance within a "
+    "class over the real one"
 )
 CLASSES, TAUGHT = 10, 20_000
 FIRST = 8  # steps, with R1 on two of them: what they lead to hardly depends on the machine
@@ -107,7 +108,10 @@ RUNS: dict[tuple[str, str], tuple[list[int], int]] = {
     ("textbook", "glued"): ([500, 2500, 10 * EPOCH, 20 * EPOCH], 3),
     ("better", "last layer"): ([500, 2500], 3),
     ("textbook", "outputs"): ([500, 2500], 3),
-    **{("better", way): ([500, 2500], 3) for way in ("glued x 9", "embedding", "projection", "mismatched", "classifier")},
+    **{
+        ("better", way): ([500, 2500], 3)
+        for way in ("glued x 9", "embedding", "projection", "mismatched", "classifier")
+    },
 }
 
 

@@ -28,8 +28,8 @@ def digit_explorer(
 ) -> Playground:
     """Draw each digit in five styles, walk from one style to the next, and ask for labels between two digits.
 
-    `sample` maps z (50, latent_dim) and codes (50, 10), the one-hot labels, to images (50, 1, 28, 28) in [-1, 1]; `read`
-    maps these to the judge's probabilities (50, 10). `controls`: "t" goes from the five z to five others, along
+    `sample` maps z (50, latent_dim) and codes (50, 10), the one-hot labels, to images (50, 1, 28, 28) in [-1, 1];
+    `read` maps these to the judge's probabilities (50, 10). `controls`: "t" goes from the five z to five others, along
     cos(πt/2) P + sin(πt/2) Q; "m" is the share of the next digit in the code; "walk on" makes the others the first.
     Equal seeds give equal walks. Introduced in lesson 06.
     """

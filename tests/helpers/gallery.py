@@ -29,6 +29,7 @@ from ganlib.playgrounds.lesson_01 import likelihood_playground, models_playgroun
 from ganlib.playgrounds.lesson_02 import value_playground
 from ganlib.playgrounds.lesson_03 import training_playground
 from ganlib.playgrounds.lesson_04 import latent_explorer
+from ganlib.playgrounds.lesson_06 import digit_explorer
 
 SHEETS = Path(__file__).parents[1] / "figures.txt"
 # What readers have learnt to see, written down apart from the code: colour, line, width and marker of each role.
@@ -146,6 +147,19 @@ def sample(z):
     return torch.tanh(z[:, :2]).repeat_interleave(14, 1)[:, None, :, None] * torch.linspace(1, 0.5, 28)
 
 
+def barred(z, code):
+    """Images of z, with a bar for each digit at the right: the share of the digit in the code is its grey."""
+    images = sample(z)
+    images[:, 0, :20, 20:] = (2 * code - 1).repeat_interleave(2, 1)[:, :, None]
+    return images
+
+
+def bars_read(images):
+    """The shares of the digits, as their bars say them; where the lower half is dark, one digit further."""
+    shares = (images[:, 0, 0:20:2, 24] + 1) / 2
+    return torch.where(images[:, 0, 27, :1] < 0, shares.roll(1, 1), shares)
+
+
 def trained(*clicks, frame=0):
     """The playground of lesson 03 after some clicks, with an earlier frame in the picture."""
     view = training_playground()
@@ -161,6 +175,7 @@ PLAYGROUNDS = {
     "value_playground": value_playground,
     "training_playground": lambda: trained(*5 * ["step D"], *2 * ["step G"], "both", frame=6),
     "latent_explorer": lambda: latent_explorer(sample, 10),
+    "digit_explorer": lambda: digit_explorer(barred, bars_read, 10),
 }
 
 

@@ -9,6 +9,7 @@ import inspect
 import re
 
 import anatomy
+import labels  # noqa: F401
 import nbformat
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from sklearn import discriminant_analysis  # noqa: F401
 from test_numbers import TWINS, blank
 
 from ganlib import losses, metrics, models, targets  # noqa: F401
-from ganlib.exercises import lesson_01, lesson_03  # noqa: F401
+from ganlib.exercises import lesson_01, lesson_03, lesson_06  # noqa: F401
 
 PAGES = sorted(anatomy.NOTEBOOKS.glob("*.ipynb"))
 WHERE = "tests/lessons/formulas.toml"

@@ -12,7 +12,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from gallery import PLAYGROUNDS, fault, public, recorded, sample, sheet, staged
+from gallery import PLAYGROUNDS, barred, bars_read, fault, public, recorded, sample, sheet, staged
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 from matplotlib.path import Path
@@ -24,6 +24,8 @@ from ganlib.gan import GAN
 from ganlib.models import NormalLatent, mlp
 from ganlib.playgrounds.lesson_03 import training_playground
 from ganlib.playgrounds.lesson_04 import latent_explorer
+from ganlib.playgrounds.lesson_06 import digit_explorer
+from ganlib.plots import tile
 from ganlib.targets import Mixture, Uniform, normal
 
 MODULES = [
@@ -70,6 +72,7 @@ def stage(request, made):
 only = {name: pytest.mark.parametrize("stage", [name], indirect=True) for name in PLAYGROUNDS}
 models_stage, fit_stage = only["models_playground"], only["likelihood_playground"]
 value_stage, latent_stage = only["value_playground"], only["latent_explorer"]
+digit_stage = only["digit_explorer"]
 
 
 @pytest.fixture
@@ -936,6 +939,136 @@ def test_the_explorer_refuses_what_it_cannot_walk():
         latent_explorer(sample, 0)
 
 
+# Lesson 06.
+def styles(seed=0, n=2, latent_dim=10):
+    rng = torch.Generator().manual_seed(seed)
+    return [torch.randn(5, latent_dim, generator=rng) for _ in range(n)]
+
+
+FROM, TO, AFTER = styles(n=3)
+
+
+def grid_of(z, m):
+    """Ten digits in the five styles z, row by row, each drawn by itself: its code has 1 - m, and m for the next."""
+    rows = []
+    for style in z:
+        for digit in range(10):
+            code = torch.zeros(1, 10)
+            code[0, digit], code[0, (digit + 1) % 10] = 1 - m, m
+            rows.append(barred(style[None], code))
+    return torch.cat(rows)
+
+
+def assert_shows_digits(view, z, m=0.0):
+    whole = tile(grid_of(z, m), 10).repeat(6, 0).repeat(6, 1).astype(int)
+    np.testing.assert_allclose(pixels(view.png).astype(int), whole, atol=1)
+
+
+def shares(view):
+    """How many of the digits are read as that of the column, and as the next one, in percent."""
+    return [int(share) for share in re.findall(r"(\d+)%", view.sentence.value)]
+
+
+@digit_stage
+@pytest.mark.parametrize(
+    ("t", "m", "of_first", "of_second"),
+    [
+        (0, 0, 1, 0),
+        (0.25, 0.2, 0.9238795, 0.3826834),
+        (0.5, 1, 0.7071068, 0.7071068),
+        (0.75, 0.45, 0.3826834, 0.9238795),
+        (1, 0.75, 0, 1),
+    ],
+)
+def test_the_digit_explorer_shows_and_says_what_is_read(view, t, m, of_first, of_second):
+    move(view, t=t, m=m)
+    z = of_first * FROM + of_second * TO
+    assert_shows_digits(view, z, m)
+    further = int((z[:, 1] < 0).sum())  # rows whose lower half is dark: the judge reads one digit further
+    asked_for, after = (5 - further, further) if m < 0.5 else (0, 5 - further)
+    assert 0 < further < 5
+    assert view.sentence.value == (
+        f"At t = {t:.2f} and m = {m:.2f}, the judge reads {20 * asked_for}% as the digit of the column, "
+        f"and {20 * after}% as the next one."
+    )
+
+
+def test_walk_on_starts_from_the_styles_that_it_came_to():
+    view = digit_explorer(barred, bars_read, 10)
+    move(view, t=1, m=0.25)
+    picture = view.png
+    view.controls["walk on"].click()
+    assert (view.controls["t"].value, view.controls["m"].value) == (0, 0.25)
+    assert view.png == picture  # no jump: the walk goes on
+    assert "At t = 0.00 and m = 0.25" in view.sentence.value
+    move(view, t=1)
+    assert_shows_digits(view, AFTER, 0.25)
+
+    view = digit_explorer(barred, bars_read, 10)
+    view.controls["walk on"].click()  # at t = 0 no slider moves, and the first styles are others
+    assert_shows_digits(view, TO)
+
+
+def test_a_seed_gives_styles_and_touches_no_other_random_numbers():
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    first, same, other = (digit_explorer(barred, bars_read, 10, seed=seed).png for seed in (1, 1, 2))
+    assert first == same != other
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_no_gradient_of_digits_is_kept():
+    generator, seen = torch.nn.Linear(10, 10), []
+    digit_explorer(lambda z, code: seen.append(generator(z)) or barred(seen[-1], code), bars_read, 10)
+    assert [out.requires_grad for out in seen] == [False] * len(seen) != []
+
+
+def cells_of(view):
+    """The picture as rows of ten digits, without the lines between them: (5, 10, 28, 28)."""
+    picture = pixels(view.png)[::6, ::6].astype(int)
+    return picture[1:, 1:].reshape(5, 29, 10, 29).swapaxes(1, 2)[:, :, :28, :28]
+
+
+@does("Move t. Look along a row: what do its ten digits share, and what changes in all of them?")
+def along_a_row(view):
+    move(view, t=0, m=0)
+    before = cells_of(view)
+    move(view, t=0.6)
+    after = cells_of(view)
+    style, digit = (slice(None), slice(None), slice(20, None)), (slice(None), slice(None), slice(20), slice(20, None))
+    for grid in (before, after):  # the fold: the style is shared along a row, the digit along a column
+        assert (grid[style] == grid[style][:, :1]).all()
+        assert (grid[digit] == grid[digit][:1]).all()
+        assert len(np.unique(grid[digit][0].reshape(10, -1), axis=0)) == 10
+    moved = np.abs(after - before)[style].max((2, 3))
+    assert moved.min() > 0  # in all of them
+    assert (after[digit] == before[digit]).all()
+
+
+@does("Can you find a row of bold digits, or of slanted ones? Walk on, if not.")
+def bold(_):
+    view, darkest = digit_explorer(barred, bars_read, 10), []  # one of its own: a walk cannot go back
+    for _ in range(8):
+        darkest.append(cells_of(view)[:, :, 20:].mean((1, 2, 3)).min())  # black is 0
+        view.controls["walk on"].click()
+    assert len(set(darkest)) > 5  # other styles each time
+    assert min(darkest) < darkest[0]
+
+
+@does("Set m to 0.5: a label between a digit and the next one. What is half a 3 and half a 4?")
+def half(view):
+    move(view, t=0, m=0)
+    assert sum(shares(view)) == 100
+    bars = {m: [] for m in (0, 0.5, 1)}
+    for m, seen in bars.items():
+        move(view, m=m)
+        seen += cells_of(view)[0, 3, 0:20:2, 24].tolist()  # the bars of the digits, in the column of 3
+    assert np.argmin(bars[0]) == 3
+    assert np.argmin(bars[1]) == 4
+    assert bars[0.5][3] == bars[0.5][4] == pytest.approx(127.5, abs=1)  # both are half there, and neither is clear
+    assert sorted(bars[0.5])[2:] == [255] * 8
+
+
 def test_a_playground_fits_a_laptop_with_the_file_browser_open(made):
     """1366 x 768 leave 930 x 600 pixels to an output; measured in JupyterLab, a row of sliders is 32 pixels high."""
     for name, ((view, _), _) in made.items():
@@ -944,7 +1077,8 @@ def test_a_playground_fits_a_laptop_with_the_file_browser_open(made):
         if name != "latent_explorer":  # the sliders stand above the picture
             assert width <= 930
             assert (1 + (name == "value_playground")) * rows + 280 <= 930  # columns of sliders, and the tasks
-            assert 5 * 32 + height + 2 * 28 <= 600  # nine lines of tasks are as high as five rows
+            above = 3 if name == "digit_explorer" else 5  # five lines of tasks are as high as three rows, nine as five
+            assert above * 32 + height + 2 * 28 <= 600
         else:
             assert width + rows <= 930
             assert height + 2 * 28 <= 600
