@@ -376,14 +376,16 @@ def test_a_wrong_label_counts_like_a_fake_and_r1_is_that_of_the_right_ones(loss,
 def test_wrong_labels_are_all_others_equally_often(num_classes):
     gan, seen = mismatched(num_classes)
     x, right = images(16).repeat(200, 1, 1, 1), torch.arange(3200) % num_classes
-    torch.manual_seed(0)
-    gan.update_D(x, torch.randn(3200, 4), right)
-    wrong = seen[2][1]
-    assert (wrong.min(), wrong.max()) == (0, num_classes - 1)
-    none, *others = ((wrong - right) % num_classes).bincount(minlength=num_classes).tolist()
+    counts = torch.zeros(num_classes)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        gan.update_D(x, torch.randn(3200, 4), right)
+        wrong = seen[-1][1]
+        assert (wrong.min(), wrong.max()) == (0, num_classes - 1)
+        counts += ((wrong - right) % num_classes).bincount(minlength=num_classes)
+    none, *others = counts.tolist()
     assert none == 0
-    # 1e-4 for ten classes: seed 0 is an unlucky one, pooled over 1,500 seeds it is 0.5; a fault gives far less
-    assert num_classes == 2 or stats.chisquare(others).pvalue > 1e-6
+    assert num_classes == 2 or stats.chisquare(others).pvalue > 0.01
 
 
 def test_a_d_that_answers_one_half_has_the_loss_log_4():

@@ -569,7 +569,17 @@ BAD[9, 2] = np.inf
         (metrics.modes, (GOOD[:, :1], ring()), r"samples must be places in the plane, \(n, 2\), got \(50, 1\): choose"),
         (metrics.modes, (GOOD[:0, :2], ring()), r"samples must be of shape .* got \(0, 2\)"),
         (metrics.modes, (BAD[:, :2], ring()), "samples must be finite, got NaN or inf in 1 of 50 rows: did the model"),
-        (metrics.spread_within, (GOOD, [0] * 49), "labels must hold one for each of the 50 images, got 49: of one set"),
+        (
+            metrics.spread_within,
+            (GOOD, [0] * 49),
+            r"labels must hold one for each of the images, \(n,\), got \(49,\) for",
+        ),
+        (
+            metrics.spread_within,
+            (GOOD, np.eye(50)),
+            r"labels must hold one for .* got \(50, 50\) .* of one-hot rows .argm",
+        ),
+        (metrics.spread_within, (BAD, [0] * 50), "images must be finite, got NaN or inf"),
         (
             metrics.spread_within,
             (GOOD, [3] + [0] * 49),

@@ -78,7 +78,7 @@ BROKEN = {
     ],
     "number-show": [(NO_NUMBER,)],
     "half-show": [
-        (("until=400", "until=5"), "read right more often than paper",
+        (("upper.flatten(1)], 1)", "0 * upper.flatten(1)], 1)"), "read right more often than paper",
          "read right more often than the half of another digit", "so is another half, of another z"),
         (("until=400", "until=5"), ("seed=SEED + k", "seed=SEED"), "another z draws another half"),
     ],
