@@ -46,7 +46,7 @@ METADATA = {
     },
 }
 LOADS_MNIST = re.compile(r"\bdata\.load\(|\bfrom ganlib\.data import\b")
-BAR = re.compile(r"(?:[^|\n]+: )? *0%\|")  # with or without what it counts
+BAR = re.compile(r"(?:[^|\n]+: )? *\d+%\|")  # with or without what it counts
 SANITIZE = NOTEBOOKS.parent / "tests" / "helpers" / "nbval_sanitize.cfg"
 CLAIM = re.compile(r"^(✓|✗) ([^(\n]*?)(?: \((.*)\))?$", re.MULTILINE)
 

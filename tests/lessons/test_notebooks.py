@@ -31,6 +31,12 @@ IGNORED = {
     ("04", "judge"): "a progress bar or a line, as the judge is in the cache or not",
     ("04", "better-loop"): "a live picture, a progress bar, and losses that differ between machines",
     ("06", "ways"): "a note, where MNIST is out of reach, and nothing else",
+    ("06", "loop"): "a progress bar and nothing else",
+    ("06", "cannot"): "a progress bar and nothing else",
+    ("06", "grid"): "a progress bar and nothing else",
+    ("06", "memory"): "a progress bar and nothing else",
+    ("06", "number"): "a progress bar and nothing else",
+    ("06", "half"): "a progress bar and nothing else",
     ("06", "judge"): "a progress bar or a line, as the judge is in the cache or not",
 }
 MAX_BYTES = 1_000_000
