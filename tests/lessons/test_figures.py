@@ -713,7 +713,8 @@ def lesson_03():
         pairs = sorted((signed_ranks(found[a] - found[b]), a, b) for a, b in itertools.combinations(found, 2))
         luck = [k for k, (share, *_) in enumerate(pairs) if share >= 0.05 / (len(pairs) - k)]
         better = [sorted(pair, key=lambda loss: np.median(found[loss])) for _, *pair in pairs[: min([*luck, 6])]]
-        yield f"more than luck: {', '.join(map(' before '.join, better)) or 'nothing'}"
+        yield f"more than luck:{'' if better else ' nothing'}"
+        yield from map(" before ".join, better)
 
     yield from ("# heart-show", "your guess: none yet, measured: 10~7")
     yield "Ten discriminators for each number of real samples: with few samples, they know what they have seen."
