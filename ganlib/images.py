@@ -42,3 +42,8 @@ def check_not_0_to_1(images: Any, name: str = "images") -> None:
             f"{name} must lie in [-1, 1], got {low:.4g} to {high:.4g} with no negative pixel, as images in [0, 1] have "
             "it: multiply by 2 and subtract 1, or let a generator for [0, 1] end in nn.Sigmoid()"
         )
+
+
+def as_probabilities(images: Any) -> Any:
+    """Return (images + 1) / 2: the pixels of ``images`` (n, ...) in [-1, 1] as shares of white in [0, 1]. Lesson 05."""
+    return (images + 1) / 2

@@ -318,6 +318,20 @@ def better_pair(
     )
 
 
+def vae_pair(
+    latent_dim: int = 20, *, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return the encoder 784-512-256-2L and the decoder L-256-512-784 of a VAE with L = ``latent_dim``, with ReLU.
+
+    The encoder maps images (n, 1, 28, 28) to mu and log_var in one tensor (n, 2 · latent_dim). The decoder maps z
+    (n, latent_dim) to one answer for each pixel, (n, 1, 28, 28): a logit, or what tanh makes a mean of. It has the
+    widths of the generator in ``better_pair``. Lesson 05.
+    """
+    encoder = mlp(784, 512, 256, 2 * _whole("latent_dim", latent_dim), seed=seed + 1, dtype=dtype)
+    decoder = mlp(latent_dim, 256, 512, 784, seed=seed, dtype=dtype)
+    return nn.Sequential(nn.Flatten(), *encoder), nn.Sequential(*decoder, nn.Unflatten(1, IMAGE_SHAPE))
+
+
 def convolutional_pair(
     latent_dim: int = 32, *, seed: int = 0, dtype: torch.dtype = torch.float32
 ) -> tuple[nn.Sequential, nn.Sequential]:

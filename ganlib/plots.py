@@ -43,6 +43,8 @@ SERIES: tuple[dict[str, Any], ...] = (
     {"color": "#b0102e", "linestyle": "--", "linewidth": 1.7, "marker": "D"},
     {"color": "#1a1a3e", "linestyle": "-.", "linewidth": 1.2, "marker": "P"},
 )
+# Of digits by label: 4, 7 and 9, 3, 5 and 8, and 0, 2 and 6, which are neighbours in many latent spaces, differ.
+OF_DIGITS = tuple(SERIES[k]["color"] for k in (0, 0, 1, 0, 1, 1, 2, 2, 2, 0))
 INK, NEUTRAL = "black", "#767676"  # of words and counted dots, and of what stands back
 FIXED_POINT: dict[str, Any] = {"color": NEUTRAL, "linestyle": ":", "linewidth": 1.2}
 WIDTH = 8.6  # inches of a page
@@ -195,6 +197,67 @@ def plane(
             name, (x, y), xytext=(shift, 0), textcoords="offset points", ha=side, va="center", fontsize=10,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )  # fmt: skip
+    _legend(ax)
+    return ax
+
+
+@on_white
+def latent_map(
+    mu: Any,
+    labels: Any,
+    ax: Axes | None = None,
+    *,
+    ellipses: tuple[Any, Any] | None = None,
+    at: Any = None,
+    **settings: Any,
+) -> Axes:
+    """Draw the plane of a latent space: each code as the digit of its label, and a dotted circle for the prior.
+
+    ``mu``: codes (n, 2), about 1,500 at most; ``labels``: whole numbers (n,). The circle has radius 2: two standard
+    deviations of N(0, I) in each direction. ``ellipses``: centres (m, 2) and standard deviations (m, 2) of some q(z|x),
+    an outline at two standard deviations for each. ``at``: a place (2,), a star. ``settings`` such as ``xlim`` are for
+    the axes. Raises ValueError for other shapes, for labels that are not whole, and for standard deviations that are
+    not positive. Introduced in lesson 05.
+    """
+    codes, digits = _array(mu), _array(labels)
+    if codes.shape[1:] != (2,):
+        raise ValueError(f"mu must have shape (n, 2), got {codes.shape}: a map is flat, so train with latent_dim=2")
+    if digits.shape != codes.shape[:1]:
+        raise ValueError(
+            f"labels must have shape (n,), one for each of the {len(codes)} codes, got {digits.shape}: "
+            "take those of the images that were encoded"
+        )
+    if (digits != np.round(digits)).any():
+        raise ValueError(f"labels must be whole numbers, got {digits[digits != np.round(digits)][0]}")
+    centres, sizes = (np.zeros((0, 2)),) * 2 if ellipses is None else map(_array, ellipses)
+    if centres.shape[1:] != (2,) or sizes.shape != centres.shape:
+        raise ValueError(
+            f"ellipses must be centres (m, 2) and standard deviations (m, 2), got {centres.shape} and {sizes.shape}: "
+            "take both of the same images"
+        )
+    if not (sizes > 0).all():
+        raise ValueError(
+            f"standard deviations of ellipses must be positive, got {sizes.min():.4g}: (log_var / 2).exp() makes them"
+        )
+    star = None if at is None else _array(at)
+    if star is not None and star.shape != (2,):
+        raise ValueError(f"at must be one place (2,), got {star.shape}: of z (1, 2) take z[0]")
+    ax = ax or _axes((5.6, 5.4))
+    for digit in np.unique(digits).astype(int):
+        x, y = codes[digits == digit].T
+        look = {"color": OF_DIGITS[digit % 10], "linestyle": "", "marker": f"${digit}$", "markersize": 6.5}
+        _line(ax, x, y, look | {"markeredgewidth": 0.2, "zorder": 2})
+    angle = np.linspace(0, 2 * np.pi, 61)
+    ring_x, ring_y = 2 * np.cos(angle), 2 * np.sin(angle)
+    outline = {"color": INK, "linestyle": "-", "linewidth": 0.8}
+    for k, ((x, y), (wide, high)) in enumerate(zip(centres, sizes, strict=True)):
+        name = None if k else "q(z|x), 2 standard deviations"
+        _line(ax, x + wide * ring_x, y + high * ring_y, outline, label=name)
+    _line(ax, ring_x, ring_y, FIXED_POINT, label="prior N(0, I), radius 2")
+    if star is not None:
+        shape = {"color": INK, "linestyle": "", "marker": "*", "markersize": 16, "markeredgecolor": "white"}
+        _line(ax, star[:1], star[1:], shape | {"zorder": 3}, label="z")
+    ax.set(**{"aspect": "equal", "xlabel": "z1", "ylabel": "z2"} | settings)
     _legend(ax)
     return ax
 

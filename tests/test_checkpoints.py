@@ -22,9 +22,11 @@ from small_gans import run, same, small, toy
 from ganlib import checkpoints, files, models
 from ganlib import gan as gan_module
 from ganlib.checkpoints import load, save
+from ganlib.flow import Flow, TimeInput
 from ganlib.gan import GAN
 from ganlib.losses import LOSSES
 from ganlib.training import Minibatches
+from ganlib.vae import VAE, Bernoulli, Gaussian
 
 
 def trained(steps, path=None, **settings):
@@ -366,6 +368,40 @@ ANOTHER_STREAM = {
 }
 
 
+def vae_with(encoder=None, decoder=None, optimizer=torch.optim.Adam, latent_dim=3, **rest):
+    encoder, decoder = encoder or models.mlp(2, 8, 6), decoder or models.mlp(3, 8, 2)
+    return VAE(encoder, decoder, optimizer([*encoder.parameters(), *decoder.parameters()]), latent_dim, **rest)
+
+
+def flow_with(velocity=None, optimizer=torch.optim.Adam, dim=2, **rest):
+    velocity = velocity or TimeInput(models.mlp(18, 8, 2))
+    return Flow(velocity, optimizer(velocity.parameters()), dim, **rest)
+
+
+#: how each kind of model is built, and other values for each of its arguments
+KINDS = {
+    GAN: (gan_with, ANOTHER),
+    VAE: (
+        vae_with,
+        {
+            "encoder": list(other_networks(2, 6)),
+            "decoder": list(other_networks(3, 2)),
+            "optimizer": list(other_optimizers()),
+            "likelihood": [Gaussian(), Gaussian(0.5)],
+            **{"latent_dim": [2], "beta": [0.5, 0], "average": [0.9], "seed": [1]},
+        },
+    ),
+    Flow: (
+        flow_with,
+        {
+            "velocity": [TimeInput(net) for net in other_networks(18, 2)],
+            "optimizer": list(other_optimizers()),
+            **{"dim": [3], "average": [0.9], "seed": [1]},
+        },
+    ),
+}
+
+
 def check_refused(path, name, model, batches=None):
     """Whether the checkpoint is refused by a message about nothing but the settings of the argument ``name``."""
     message = ""
@@ -378,24 +414,47 @@ def check_refused(path, name, model, batches=None):
     assert all(re.match(rf"  {name}(\..*)?: saved .+, now .+", line) for line in told), message
 
 
-def check_argument(argument, path, prepare=lambda gan: gan):
-    assert argument in ANOTHER, f"GAN takes {argument}: record it in GAN.settings, and give other values in ANOTHER"
-    save(path, prepare(gan_with()))
-    load(path, prepare(gan_with()))
-    for value in ANOTHER[argument]:
-        check_refused(path, argument, prepare(gan_with(**{argument: value})))
+def check_argument(kind, argument, path, prepare=lambda model: model):
+    build, another = KINDS[kind]
+    what = f"{kind.__name__} takes {argument}"
+    assert argument in another, f"{what}: record it in its settings, and give other values in KINDS"
+    save(path, prepare(build()))
+    load(path, prepare(build()))
+    for value in another[argument]:
+        check_refused(path, argument, prepare(build(**{argument: value})))
 
 
-@pytest.mark.parametrize("argument", inspect.signature(GAN).parameters)
-def test_each_argument_of_a_gan_is_a_setting(argument, tmp_path):
-    check_argument(argument, tmp_path / "gan.pt")
+@pytest.mark.parametrize(
+    ("kind", "argument"), [(kind, name) for kind in KINDS for name in inspect.signature(kind).parameters]
+)
+def test_each_argument_of_a_model_is_a_setting(kind, argument, tmp_path):
+    check_argument(kind, argument, tmp_path / "model.pt")
 
-    def forget(gan):
-        gan.settings = {name: v for name, v in gan.settings.items() if name.partition(".")[0] != argument}
-        return gan
+    def forget(model):
+        model.settings = {name: v for name, v in model.settings.items() if name.partition(".")[0] != argument}
+        return model
 
     with pytest.raises(AssertionError, match=f"nobody compares {argument}: record it in settings"):
-        check_argument(argument, tmp_path / "forgotten.pt", forget)
+        check_argument(kind, argument, tmp_path / "forgotten.pt", forget)
+
+
+def test_another_sigma_is_another_likelihood(tmp_path):
+    path = tmp_path / "vae.pt"
+    save(path, vae_with(likelihood=Gaussian(0.5)))
+    load(path, vae_with(likelihood=Gaussian(0.5)))
+    for other in (Gaussian(0.3), Bernoulli()):
+        check_refused(path, "likelihood", vae_with(likelihood=other))
+
+
+@pytest.mark.parametrize("build", [vae_with, flow_with])
+def test_weights_alone_of_other_models_are_drawn_from_too(build, tmp_path):
+    path, model = tmp_path / "model.pt", build(average=0.9)
+    model.step(iter([(DATA[:20] / 40 - 0.2,)]))
+    save(path, model)
+    other = build(average=0.9, seed=5, optimizer=torch.optim.AdamW)
+    load(path, other, weights_only=True)
+    assert torch.equal(other.sample(5, seed=1), model.sample(5, seed=1))
+    assert other.steps_done == 0
 
 
 @pytest.mark.parametrize("argument", inspect.signature(Minibatches).parameters)
@@ -423,6 +482,9 @@ def test_every_setting_is_compared_and_the_networks_alone_for_weights(tmp_path):
     state = torch.load(path)
     plain = {name for name in gan.settings if not name.startswith("opt_")}
     assert plain == inspect.signature(GAN).parameters.keys() - {"opt_G", "opt_D"} | {"device"}
+    for kind, (build, _) in KINDS.items():
+        found = {name.partition(".")[0] for name in build().settings}
+        assert found == inspect.signature(kind).parameters.keys() | {"device"}
     assert gan.settings["device"] == "cpu"
     for name in state["settings"]:
         torch.save(state | {"settings": state["settings"] | {name: "another"}}, path)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganlib import models
-from ganlib.images import IMAGE_SHAPE, check_images, check_not_0_to_1
+from ganlib.images import IMAGE_SHAPE, as_probabilities, check_images, check_not_0_to_1
 
 
 def grey(n=2, low=-1.0, high=1.0):
@@ -76,6 +76,16 @@ def test_images_without_a_negative_pixel_are_taken_for_0_to_1(bad):
 def test_images_with_one_negative_pixel_white_ones_and_those_without_contrast_pass(good):
     check_not_0_to_1(good)
     check_not_0_to_1(good.numpy())
+
+
+def test_pixels_as_shares_of_white():
+    assert as_probabilities(torch.tensor([[-1.0, 0.0], [0.5, 1.0]])).tolist() == [[0, 0.5], [0.75, 1]]
+    assert as_probabilities(np.array([-1.0, 0.0, 1.0])).tolist() == [0, 0.5, 1]
+    assert as_probabilities(grey().double()).dtype == torch.float64
+    x = grey().requires_grad_()
+    as_probabilities(x).sum().backward()
+    assert (x.grad == 0.5).all()
+    torch.testing.assert_close(2 * as_probabilities(grey()) - 1, grey())
 
 
 def test_the_module_stands_alone():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-from scipy import optimize, stats
+from scipy import ndimage, optimize, stats
 from scipy.spatial.distance import cdist, jensenshannon, pdist
 from sklearn.neighbors import NearestNeighbors
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -117,6 +117,14 @@ def by_pairs(images, labels):
     return np.mean([pdist(images[labels == label][:200].reshape(-1, 6)).mean() for label in np.unique(labels)])
 
 
+def some_images(rng):
+    return (rng.normal(size=(int(rng.integers(1, 9)), 1, int(rng.integers(3, 9)), int(rng.integers(4, 9)))),)
+
+
+def by_laplace(images):
+    return np.mean([ndimage.laplace(image)[1:-1, 1:-1].var(ddof=1) for image in images[:, 0]])
+
+
 #: for each metric: random arguments, what it should give, least and greatest value, and whether order is no matter
 EXACT = {
     "kl_divergence": (by_cells, lambda *pqx: stats.entropy(*masses(*pqx)), 0, math.inf, False),
@@ -151,6 +159,7 @@ EXACT = {
     "modes": (in_the_plane, by_a_loop, 0, math.inf, False),
     "share_closer": (distances, lambda a, b, q: np.mean(a < np.quantile(b, q)), 0, 1, False),
     "spread_within": (of_classes, by_pairs, 0, math.inf, False),
+    "sharpness": (some_images, by_laplace, 0, math.inf, False),
 }  # fmt: skip
 PUBLIC = {
     name: f
@@ -344,6 +353,32 @@ def test_nearest_finds_copies():
 def test_equally_near_is_not_nearer():
     assert metrics.share_closer(np.full(5, 3.0), np.full(9, 3.0)) == 0
     assert metrics.share_closer(np.arange(100.0), np.arange(100.0)) == 0.01
+
+
+def test_sharpness_falls_by_blur_and_rises_by_noise():
+    rng = np.random.default_rng(0)
+    dots = 2.0 * (rng.random((20, 1, 28, 28)) < 0.1) - 1
+    images = ndimage.gaussian_filter(dots, (0, 0, 0.7, 0.7))
+    blurs = [metrics.sharpness(ndimage.gaussian_filter(images, (0, 0, sd, sd))) for sd in (0, 0.3, 0.6, 1.2)]
+    assert blurs == sorted(blurs, reverse=True)
+    assert blurs[-1] < 0.1 * blurs[0]
+    noises = [metrics.sharpness(images + sd * rng.normal(size=images.shape)) for sd in (0, 0.1, 0.3)]
+    assert noises == sorted(noises)
+    # of pure noise it is 20 sd²: four neighbours, and 16 for the middle
+    noise = rng.normal(size=(400, 1, 28, 28))
+    assert metrics.sharpness(0.5 * noise) == pytest.approx(5, rel=0.02)
+
+
+def test_sharpness_of_one_bright_pixel_is_known():
+    image = torch.zeros(1, 1, 5, 5)
+    image[0, 0, 2, 2] = 1.0  # the Laplacian of the nine inside: -4 in the middle, 1 beside it, 0 in the corners
+    assert metrics.sharpness(image) == pytest.approx((16 + 4) / 8)
+    ramp = torch.arange(16.0).reshape(1, 1, 4, 4)
+    for flat in (ramp, 0 * ramp + 0.3, ramp.mT):
+        assert metrics.sharpness(flat) == pytest.approx(0, abs=1e-9)
+    assert metrics.sharpness(torch.cat([image, 0 * image])) == pytest.approx((16 + 4) / 16)
+    assert metrics.sharpness((image * 10).byte()) == pytest.approx(250)
+    assert metrics.sharpness(image + 100) == pytest.approx(2.5)
 
 
 def test_one_image_of_each_class_has_no_spread():
@@ -585,6 +620,25 @@ BAD[9, 2] = np.inf
             (GOOD, [3] + [0] * 49),
             "hold two of each class or more, got one of class 3: take more",
         ),
+        (
+            metrics.sharpness,
+            (GOOD,),
+            r"^images must have shape \(n, 1, height, width\), got \(50, 3\): flat ones need .re",
+        ),
+        (metrics.sharpness, (np.zeros((4, 28, 28)),), r"got \(4, 28, 28\): flat ones need .reshape\(-1, 1, 28, 28\)$"),
+        (
+            metrics.sharpness,
+            (np.zeros((4, 3, 8, 8)),),
+            r"got \(4, 3, 8, 8\): .mean\(1, keepdim=True\) makes them grey$",
+        ),
+        (
+            metrics.sharpness,
+            (np.zeros((4, 1, 2, 8)),),
+            "images must have at least 3 x 4 pixels, got 2 x 8: the Laplaci",
+        ),
+        (metrics.sharpness, (np.zeros((4, 1, 3, 3)),), "at least 3 x 4 pixels, got 3 x 3: .* its variance two pixels"),
+        (metrics.sharpness, (np.zeros((0, 1, 4, 4)),), r"images must be of shape .* got \(0, 1, 4, 4\)"),
+        (metrics.sharpness, (np.full((2, 1, 4, 4), np.nan),), "images must be finite, got NaN or inf in 2 of 2 rows"),
         (metrics.nearest, (BAD, GOOD), "samples must be finite"),
         (metrics.nearest, (GOOD, BAD), "training must be finite"),
     ],

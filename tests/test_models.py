@@ -64,9 +64,20 @@ BY_HAND = {
         lambda: models.LabelOutput(flat(nn.Linear(784, 256), leaky(), nn.Linear(256, 128), leaky(),
                                         nn.Linear(128, 10))),
     ),
+    "vae_pair": (  # the decoder, then the encoder
+        lambda: nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 784),
+                              nn.Unflatten(1, (1, 28, 28))),
+        lambda: flat(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 40)),
+    ),
 }  # fmt: skip
 PAIRS = {name: function for name, function in vars(models).items() if name.endswith("_pair") and name[0] != "_"}
 EACH_PAIR = pytest.mark.parametrize("name", PAIRS)
+
+
+def players(name, *arguments, **settings):
+    """What makes images of z, and what looks at images: of a VAE the decoder and the encoder."""
+    pair = PAIRS[name](*arguments, **settings)
+    return pair[::-1] if name == "vae_pair" else pair
 
 
 def beside(name, n):
@@ -93,12 +104,13 @@ def assert_same_network(net, by_hand, seed, *x):
 @EACH_PAIR
 def test_each_pair_is_the_one_written_out_by_hand_bit_for_bit(name):
     assert name in BY_HAND, f"{name} is new in ganlib/models.py: write its layers out in BY_HAND"
-    (G, D), y = PAIRS[name](), beside(name, 5)
+    (G, D), y = players(name), beside(name, 5)
     latent_dim = inspect.signature(PAIRS[name]).parameters["latent_dim"].default
     images = assert_same_network(G, BY_HAND[name][0], 0, torch.randn(5, latent_dim), *y)
     assert images.shape == (5, 1, 28, 28)
     assert images.abs().max() <= 1
-    assert assert_same_network(D, BY_HAND[name][1], 1, images.detach(), *y).shape == (5, 1)
+    answers = assert_same_network(D, BY_HAND[name][1], 1, images.detach(), *y)
+    assert answers.shape == (5, 2 * latent_dim if name == "vae_pair" else 1)
     assert G.training
     assert D.training
 
@@ -135,9 +147,23 @@ def test_parameters_are_counted_as_the_textbook_and_the_docstrings_do():
         assert models.count_parameters(G) == parameters_G - (128 * 256 + 256)
 
 
+def test_the_pair_of_a_vae_is_an_encoder_and_a_decoder_of_known_sizes():
+    encoder, decoder = models.vae_pair()
+    assert (models.count_parameters(encoder), models.count_parameters(decoder)) == (543_528, 539_152)
+    better = models.better_pair()[0]
+    widths = [[layer.out_features for layer in net if isinstance(layer, nn.Linear)] for net in (decoder, better)]
+    assert widths[0] == widths[1] == [256, 512, 784]
+    encoder, decoder = models.vae_pair(np.int64(5))
+    assert encoder(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
+    assert (decoder(9 * torch.ones(3, 5)).abs() > 1).any()  # no end keeps the answers small
+    for size in (0, 2.5, "20", None):
+        with pytest.raises(ValueError, match="latent_dim must be a whole number of at least 1, got"):
+            models.vae_pair(size)
+
+
 @EACH_PAIR
 def test_latent_dim_and_dtype_are_free(name):
-    (G, D), y = PAIRS[name](7, dtype=torch.float64), beside(name, 3)
+    (G, D), y = players(name, 7, dtype=torch.float64), beside(name, 3)
     images = G(torch.randn(3, 7, dtype=torch.float64), *y)
     assert images.dtype == D(images, *y).dtype == torch.float64
 
@@ -146,14 +172,14 @@ def test_latent_dim_and_dtype_are_free(name):
 def test_seed_alone_decides_the_weights(name):
     pair = PAIRS[name]
     torch.manual_seed(11)
-    a, _ = pair(seed=5)
+    first = pair(seed=5)
     torch.manual_seed(12)
     before = torch.get_rng_state()
-    b, _ = pair(seed=5)
+    again, other = pair(seed=5), pair(seed=6)
     assert torch.equal(before, torch.get_rng_state())
-    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
-    c, _ = pair(seed=6)
-    assert not torch.equal(*(next(net.parameters()) for net in (a, c)))
+    for a, b, c in zip(first, again, other, strict=True):
+        assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+        assert not torch.equal(*(next(net.parameters()) for net in (a, c)))
 
 
 def test_sizes_of_numpy_are_sizes_like_pythons():

@@ -8,11 +8,13 @@ import pytest
 import torch
 from gallery import (
     CLASSES,
+    CODES,
     EXAMPLES,
     GROUND,
     PATHS,
     PLACES,
     ROLES,
+    SPREADS,
     drawn,
     example,
     fault,
@@ -156,6 +158,24 @@ REFUSED = [
             ("contours", {"b": (*np.meshgrid(X, X), np.outer(X, X))}, "contours of 'b'"),
         )
     ),
+    (
+        plots.latent_map,
+        (np.zeros((4, 3)), [0] * 4),
+        r"mu must have shape \(n, 2\), got \(4, 3\): a map is flat, so train",
+    ),
+    (plots.latent_map, ([1.0, 2], [0, 1]), r"mu must have shape \(n, 2\), got \(2,\)"),
+    (plots.latent_map, (CODES, [0] * 5), r"labels must have shape \(n,\), one for each of the 6 codes, got \(5,\)"),
+    (plots.latent_map, (CODES, np.eye(6)), r"one for each of the 6 codes, got \(6, 6\)"),
+    (plots.latent_map, (CODES, [0, 1, 2, 2.5, 4, 5]), "labels must be whole numbers, got 2.5"),
+    *(
+        (functools.partial(plots.latent_map, **{name: given}), (CODES, range(6)), words)
+        for name, given, words in (
+            ("ellipses", (SPREADS[0], SPREADS[1][:1]), r"ellipses must be centres .* got \(2, 2\) and \(1, 2\): take"),
+            ("ellipses", ([1, 2], [1, 2]), r"ellipses must be centres .*, got \(2,\) and \(2,\)"),
+            ("ellipses", (SPREADS[0], [(0.1, 2), (-1.5, 0.3)]), r"must be positive, got -1.5: \(log_var / 2\).exp"),
+            ("at", [(1, 2)], r"at must be one place \(2,\), got \(1, 2\): of z \(1, 2\) take z\[0\]"),
+        )
+    ),
     (plots.slope_shares, (PLACES, {"one": [1]}), "sizes of 'one' must be one for each of the 6 places, got 1: put"),
     (plots.image_rows, ({"A": A_GRID, "B": images(5)},), "equally many images each, got 4 of 'A', 5 of 'B': take the"),
 ]
@@ -165,7 +185,7 @@ REFUSED = [
 def test_what_cannot_be_drawn_is_refused(draw, arguments, message):
     with pytest.raises(ValueError, match=message):
         draw(*arguments)
-    assert plt.get_fignums() == [] or draw is not plots.curves  # no empty figure is left behind
+    assert plt.get_fignums() == [] or draw not in (plots.curves, plots.latent_map)  # no empty figure is left behind
 
 
 def long_names(ax):
@@ -231,7 +251,7 @@ def turned(value):
     return torch.tensor(np.asarray(value, float)).requires_grad_()
 
 
-@pytest.mark.parametrize("name", ["curves", "orbits", "plane", "slope_shares"])
+@pytest.mark.parametrize("name", ["curves", "orbits", "plane", "latent_map", "slope_shares"])
 def test_tensors_and_lists_give_the_same_figure(name):
     draw, arguments, settings = EXAMPLES[name]
     assert sheet(draw(*map(turned, arguments), **settings)) == sheet(kept(name))
@@ -252,6 +272,8 @@ PLANTED = {
     "a shade upside down": ("plane", lambda ax: ax.collections[0].set_array(ax.collections[0].get_array()[::-1])),
     "a contour elsewhere": ("plane", lambda ax: ax.collections[1].set_paths(ax.collections[2].get_paths())),
     "the look of a boundary": ("plane", lambda ax: ax.collections[3].set_edgecolor(plots.NEUTRAL)),
+    "two digits exchange their markers": ("latent_map", lambda ax: swap(*ax.lines[:2], "marker")),
+    "an outline elsewhere": ("latent_map", lambda ax: ax.lines[5].set_xdata(ax.lines[5].get_xdata() + 0.1)),
     "a bar starts elsewhere": ("slope_shares", lambda _, ax: ax.patches[-3].set_y(1)),
     "a hatch": ("slope_shares", lambda ax, _: ax.containers[0][0].set_hatch("o")),
     "names of rows": ("dot_plot", lambda ax: ax.set_yticks([0, 1], ["b", "a"])),
@@ -350,7 +372,10 @@ def boxes_that_overlap(figure):
     return found
 
 
-@pytest.mark.parametrize("name", [*FIGURES, "models_playground", "likelihood_playground", "value_playground"])
+PANELLED = "models_playground", "likelihood_playground", "value_playground", "map_explorer"
+
+
+@pytest.mark.parametrize("name", [*FIGURES, *PANELLED])
 def test_words_and_legends_stand_in_their_panels_and_on_nothing_else(name):
     assert boxes_that_overlap(figure_of(kept(name)) if name in FIGURES else staged(name)[1][0]) == []
 
@@ -446,3 +471,35 @@ def test_the_lines_of_a_gaussian_hold_half_and_95_percent():
     draws = gaussian.sample(20_000, torch.Generator().manual_seed(0))
     held = [path.contains_points(draws).mean() for path in hill.get_paths()]
     assert held == pytest.approx([0.95, 0.5], abs=0.01)
+
+
+def test_outlines_of_a_map_are_of_one_kind_and_hold_what_two_standard_deviations_hold():
+    centres, sizes = np.array(SPREADS)
+    ax = plots.latent_map(CODES, range(6), ellipses=SPREADS)
+    *outlines, prior = [line for line in ax.lines if len(line.get_xdata()) > 1]
+    assert (prior.get_linestyle(), {line.get_color() for line in outlines}) == (":", {plots.INK})
+    draws = np.random.default_rng(0).standard_normal((20_000, 2))
+    for line, centre, size in zip((prior, *outlines), (0, *centres), (1, *sizes), strict=True):
+        path = matplotlib.path.Path(line.get_xydata())
+        assert path.contains_points(centre + size * draws).mean() == pytest.approx(1 - np.exp(-2), abs=0.01)
+        # No corner of the outline is nearer to the middle than another, in units of its own.
+        np.testing.assert_allclose(np.linalg.norm((line.get_xydata() - centre) / size, axis=1), 2)
+
+
+def test_a_map_of_many_codes_has_one_line_for_each_digit_and_its_star_on_top():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(10, size=1500)
+    ax = plots.latent_map(rng.standard_normal((1500, 2)), labels, at=torch.tensor([0.5, 1]))
+    digits = [line for line in ax.lines if line.get_marker()[:1] == "$"]
+    assert [line.get_marker() for line in digits] == [f"${k}$" for k in range(10)]
+    assert [len(line.get_xdata()) for line in digits] == np.bincount(labels).tolist()
+    assert len(ax.lines) == 12  # a line for each code would take seconds
+    assert max(ax.lines, key=lambda line: line.zorder).get_marker() == "*"
+
+
+def test_digits_are_seen_on_white_and_neighbours_differ():
+    colours = dict(enumerate(plots.OF_DIGITS))
+    assert len(colours) == 10
+    assert min(contrast(colour) for colour in colours.values()) >= 3
+    for neighbours in ((4, 7, 9), (3, 5, 8), (0, 2, 6)):
+        assert apart(*(colours[k] for k in neighbours)) > 0.14

@@ -6,6 +6,7 @@ them anew: read what has moved, and look at the picture.
 
 import difflib
 import inspect
+import math
 from pathlib import Path
 from unittest import mock
 
@@ -29,6 +30,7 @@ from ganlib.playgrounds.lesson_01 import likelihood_playground, models_playgroun
 from ganlib.playgrounds.lesson_02 import value_playground
 from ganlib.playgrounds.lesson_03 import training_playground
 from ganlib.playgrounds.lesson_04 import latent_explorer
+from ganlib.playgrounds.lesson_05 import blur_slider, map_explorer
 from ganlib.playgrounds.lesson_06 import digit_explorer
 
 SHEETS = Path(__file__).parents[1] / "figures.txt"
@@ -88,6 +90,8 @@ HILLS = {
     "c": (X, X, torch.eye(4).requires_grad_() / 4 + 0.01),
 }
 PLACES = {"near": [0, 0, 1, 0], "far": [6, 5.5]}
+CODES = [(0.5, 1), (-1, 2.5), (3, -0.5), (0.2, -1), (-2, 0.1), (1, 1.5)]
+SPREADS = [(0.5, -1), (2, 1)], [(0.1, 0.3), (0.4, 0.2)]  # centres and standard deviations
 SLOPES = {"one": [1, 3, 0, 2, 2, 2], "other": [0, 0, 1, 0, 4, 3]}
 ROW_NUMBERS = {"A": {"one two": 0.3456, "recall": "all"}, "B": {"one two": -1234.5, "recall": 12.34}}
 GRID_NUMBERS = {"A": {"loss_D": 1.381, "distance": 216.6}, "B": {"loss_D": "−", "distance": 0.5}}
@@ -119,6 +123,10 @@ EXAMPLES = {
     "plane without a line": example(
         plots.plane, {"a": [(0, 1)], "b": np.zeros((0, 2))}, boundary=(X, [0, 1], np.ones((2, 4)))
     ),
+    "latent_map": example(
+        plots.latent_map, CODES, [7, 4, 7, 9, 0, 4], ellipses=SPREADS, at=(1.5, -1), title="T", xlim=(-3, 4)
+    ),
+    "latent_map without more": example(plots.latent_map, CODES[:2], [3, 12]),
     "seed_rows": example(
         plots.seed_rows, {"a": SEEDS, "b": SEEDS + 1}, X, [0.1, 0.4, 0.2, 0.1], good={"a": [True, False]}
     ),
@@ -160,6 +168,29 @@ def bars_read(images):
     return torch.where(images[:, 0, 27, :1] < 0, shares.roll(1, 1), shares)
 
 
+ORDER = 0, 6, 2, 8, 3, 5, 1, 7, 9, 4  # of the digits around the middle of a made-up map
+ANGLES = 2 * np.pi * np.argsort(ORDER) / 10
+ANCHORS = torch.tensor(1.5 * np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1)).float()  # the place of each digit
+CODED = torch.arange(120) % 10
+CODES_OF = ANCHORS[CODED] + 0.25 * torch.tensor(np.random.default_rng(5).normal(size=(120, 2))).float()
+
+
+def decoded(z):
+    """Images of places (n, 2) on the made-up map: a bar for each digit, whose grey says how near its place is."""
+    images, shares = -torch.ones(len(z), 1, 28, 28), (-3 * torch.cdist(z, ANCHORS).square()).softmax(1)
+    images[:, 0, 4:24, 2:20] = (2 * shares - 1).repeat_interleave(2, 1)[:, :, None]
+    return images
+
+
+def sharpened(share):
+    """Thirty images, each with a square of its own: blurred at share 0, with hard edges at share 1."""
+    sharp = -torch.ones(30, 1, 28, 28)
+    for k in range(30):
+        sharp[k, 0, 5 + k % 10 : 15 + k % 7, 6 + k // 3 : 12 + k // 2] = 1
+    blurred = torch.nn.functional.avg_pool2d(sharp, 5, 1, 2, count_include_pad=False)
+    return (blurred + share * (sharp - blurred)).tanh() / math.tanh(1)
+
+
 def trained(*clicks, frame=0):
     """The playground of lesson 03 after some clicks, with an earlier frame in the picture."""
     view = training_playground()
@@ -175,6 +206,8 @@ PLAYGROUNDS = {
     "value_playground": value_playground,
     "training_playground": lambda: trained(*5 * ["step D"], *2 * ["step G"], "both", frame=6),
     "latent_explorer": lambda: latent_explorer(sample, 10),
+    "map_explorer": lambda: map_explorer(decoded, CODES_OF, CODED),
+    "blur_slider": lambda: blur_slider(sharpened, real_sharpness=0.3),
     "digit_explorer": lambda: digit_explorer(barred, bars_read, 10),
 }
 

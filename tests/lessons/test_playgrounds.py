@@ -5,6 +5,7 @@ import itertools
 import math
 import pkgutil
 import re
+import unittest.mock
 
 import anatomy
 import ipywidgets
@@ -12,11 +13,25 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from gallery import PLAYGROUNDS, barred, bars_read, fault, public, recorded, sample, sheet, staged
+from gallery import (
+    CODED,
+    CODES_OF,
+    PLAYGROUNDS,
+    barred,
+    bars_read,
+    decoded,
+    fault,
+    public,
+    recorded,
+    sample,
+    sharpened,
+    sheet,
+    staged,
+)
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 from matplotlib.path import Path
-from scipy import integrate, optimize, special, stats
+from scipy import integrate, ndimage, optimize, spatial, special, stats
 from views import assert_known_to_ipywidgets_7, enlarged, everything, pixels
 
 from ganlib import playgrounds
@@ -24,6 +39,7 @@ from ganlib.gan import GAN
 from ganlib.models import NormalLatent, mlp
 from ganlib.playgrounds.lesson_03 import training_playground
 from ganlib.playgrounds.lesson_04 import latent_explorer
+from ganlib.playgrounds.lesson_05 import blur_slider, map_explorer
 from ganlib.playgrounds.lesson_06 import digit_explorer
 from ganlib.plots import tile
 from ganlib.targets import Mixture, Uniform, normal
@@ -72,7 +88,7 @@ def stage(request, made):
 only = {name: pytest.mark.parametrize("stage", [name], indirect=True) for name in PLAYGROUNDS}
 models_stage, fit_stage = only["models_playground"], only["likelihood_playground"]
 value_stage, latent_stage = only["value_playground"], only["latent_explorer"]
-digit_stage = only["digit_explorer"]
+digit_stage, map_stage, blur_stage = only["digit_explorer"], only["map_explorer"], only["blur_slider"]
 
 
 @pytest.fixture
@@ -187,8 +203,9 @@ def test_each_task_has_a_twin_that_does_it(made):
 
 def test_a_lesson_counts_its_tasks():
     words = dict(zip(("two", "three", "four", "five"), range(2, 6)))
-    for module in filter(public, MODULES):
-        (path,) = anatomy.NOTEBOOKS.glob(f"{module.__name__[-2:]}_*.ipynb")
+    modules = {module.__name__[-2:]: module for module in filter(public, MODULES)}
+    for path in (path for path in anatomy.NOTEBOOKS.glob("[0-9]*.ipynb") if path.name[:2] in modules):
+        module = modules[path.name[:2]]
         text = " ".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown")
         assert {words[word] for word in re.findall(rf"\b({'|'.join(words)}) tasks\b", text)} <= {len(module.TASKS)}
 
@@ -937,6 +954,217 @@ def test_the_explorer_refuses_what_it_cannot_walk():
         latent_explorer(lambda z: torch.zeros(25, 784), 10)
     with pytest.raises(ValueError, match="latent_dim must be 1 or more, got 0"):
         latent_explorer(sample, 0)
+
+
+# Lesson 05.
+TREE = spatial.KDTree(CODES_OF.numpy())
+
+
+def map_of(view):
+    """The sentence taken apart: the place, how far it is from the middle, the digits of near codes, the nearest."""
+    pattern = (
+        r"z = \((\S+), (\S+)\) is (\S+) from the middle\. "
+        r"Of the (\d+) nearest codes, (.*)\. The nearest is (\S+) away\."
+    )
+    x, y, far, n, listed, nearest = re.fullmatch(pattern, view.sentence.value.replace("−", "-")).groups()
+    counts = {int(digit): int(of) for of, digit in re.findall(r"(\d+) (?:are )?of (?:an? )?(\d+)", listed)}
+    assert sum(counts.values()) == int(n)
+    return {"place": (float(x), float(y)), "far": float(far), "counts": counts, "nearest": float(nearest)}
+
+
+def strengths(figure):
+    """How dark the bar of each digit is in the decoded image, from 0 to 1."""
+    return 1 - figure.axes[1].images[0].get_array()[5:25:2, 10].astype(float) / 255
+
+
+def assert_shows_what_is_decoded(view, figure, place):
+    """The square of the picture, a pixel for one of the image, and the star."""
+    (image,), whole = figure.axes[1].images, pixels(view.png)
+    box, (high, _, _) = image.get_window_extent(), whole.shape
+    middles = (np.arange(28) + 0.5) / 28
+    rows, columns = high - box.y1 + middles * box.height, box.x0 + middles * box.width
+    seen = whole[np.ix_(rows.astype(int), columns.astype(int))]
+    expected = 127.5 * (1 - decoded(torch.tensor([place]))[0, 0].numpy())
+    np.testing.assert_allclose(seen, np.repeat(expected[..., None], 3, 2), atol=1)
+    np.testing.assert_array_equal(part(figure, "z").get_xydata(), [place])
+    x, y = figure.axes[0].transData.transform(place).round().astype(int)
+    assert whole[high - y, x].tolist() == [0, 0, 0]
+
+
+@map_stage
+@pytest.mark.parametrize("place", [(1.55, -0.3), (0, 0), (-0.45, -1), (1.2, -0.9), (-3, 3), (2.95, -2.05)], ids=str)
+def test_the_map_shows_and_says_what_is_near(stage, place):
+    view, (figure,) = stage
+    move(view, z1=place[0], z2=place[1])
+    found = map_of(view)
+    assert found["place"] == place
+    assert found["far"] == pytest.approx(math.hypot(*place), abs=0.0051)
+    lengths, which = TREE.query(place, 20)
+    assert found["nearest"] == pytest.approx(lengths[0], abs=0.0051)
+    assert found["counts"] == dict(zip(*(one.tolist() for one in np.unique(CODED[which], return_counts=True))))
+    order = [(-n, digit) for digit, n in found["counts"].items()]
+    assert order == sorted(order)  # the most frequent first
+    assert_shows_what_is_decoded(view, figure, tuple(map(float, place)))
+
+
+@map_stage
+def test_the_map_words_its_counts_as_one_reads_them(view):
+    move(view, z1=-0.45, z2=-1)
+    assert "Of the 20 nearest codes, 11 are of 7s, 8 of 1s and 1 of a 9. The" in view.sentence.value
+    few = map_explorer(decoded, [(0.0, 1), (0, 2), (0, 3)], [8, 8, 8])
+    assert "Of the 3 nearest codes, 3 are of 8s. The" in few.sentence.value
+    eight = map_explorer(decoded, [(0.0, 1), (0, 2), (0, 3)], [4, 4, 8])
+    assert "Of the 3 nearest codes, 2 are of 4s and 1 of an 8. The" in eight.sentence.value
+
+
+@map_stage
+def test_only_the_star_of_the_map_moves(stage):
+    view, (figure,) = stage
+    move(view, z1=2, z2=2)
+    before = pixels(view.png).astype(int)
+    move(view, z1=-2.5)
+    after = pixels(view.png).astype(int)
+    edge = round(figure.axes[1].get_window_extent().x0) - 10
+    changed = np.abs(after - before)[:, :edge].max(-1) > 0
+    for x, y in figure.axes[0].transData.transform([(2, 2), (-2.5, 2)]).round().astype(int):
+        star = (slice(len(changed) - y - 20, len(changed) - y + 20), slice(x - 20, x + 20))
+        assert changed[star].sum() > 100
+        changed[star] = False
+    assert not changed.any()
+
+
+def test_each_seed_starts_a_walk_at_its_own_draw_from_the_prior():
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    first, same, other = (map_explorer(decoded, CODES_OF, CODED, seed=seed) for seed in (1, 1, 2))
+    assert first.png == same.png != other.png
+    assert torch.equal(torch.get_rng_state(), state)
+    draws = {seed: torch.randn(2, generator=torch.Generator().manual_seed(seed)).numpy() for seed in range(500)}
+    np.testing.assert_allclose(map_of(first)["place"], draws[1], atol=0.0251)  # at a step of the sliders
+    far = next(seed for seed, z in draws.items() if abs(z).max() > 3)
+    assert max(map(abs, map_of(map_explorer(decoded, CODES_OF, CODED, seed=far))["place"])) == 3  # where they end
+
+
+def test_a_map_holds_all_codes():
+    with unittest.mock.patch.dict(PLAYGROUNDS, {"wide": lambda: map_explorer(decoded, 3 * CODES_OF, CODED)}):
+        _, (figure,) = staged("wide")
+    (low, high), (lowest, highest) = figure.axes[0].get_xlim(), figure.axes[0].get_ylim()
+    assert low == lowest == -high == -highest < -3 * CODES_OF.abs().max()
+
+
+@does("Find a place between the 4s and the 9s. Is the digit there a 4, a 9, or neither?")
+def between(_):
+    view, (figure,) = staged("map_explorer")
+    of_4, of_9 = (CODES_OF[digit == CODED].double().mean(0).numpy() for digit in (4, 9))
+    clear = {}
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        place = np.round(20 * (of_4 + share * (of_9 - of_4))) / 20
+        move(view, z1=place[0], z2=place[1])
+        clear[share] = strengths(figure)[[4, 9]]
+    assert clear[0][0] > 0.8 > 0.2 > clear[0][1]  # a 4
+    assert clear[1][1] > 0.8 > 0.2 > clear[1][0]  # a 9
+    assert max(clear[0.5]) < 0.7  # neither
+    move(view, z1=1.05, z2=-1.25)
+    assert set(list(map_of(view)["counts"])[:2]) == {4, 9}
+
+
+@does("Set z1 and z2 to 0, the middle of the prior. Which digit is there?")
+def middle(view):
+    move(view, z1=0, z2=0)
+    found = map_of(view)
+    assert (found["place"], found["far"]) == ((0, 0), 0)
+    assert len(found["counts"]) == 10  # on this ring of digits it is none; in the lesson, the sentence names the digits
+
+
+@does("Go to a corner, far beyond the dotted circle. Is there a digit, and is any code near?")
+def corner(_):
+    view, (figure,) = staged("map_explorer")
+    for x, y in itertools.product((-3, 3), (-3, 3)):
+        move(view, z1=x, z2=y)
+        found = map_of(view)
+        assert found["far"] > 4  # twice as far as the circle
+        assert found["nearest"] > 1.5  # none is near
+        assert strengths(figure).max() > 0.8  # and still there is a digit
+
+
+def test_no_gradient_of_a_map_is_kept_and_one_image_is_asked_for():
+    generator, seen = torch.nn.Linear(2, 10), []
+    codes = CODES_OF.clone().requires_grad_()
+    map_explorer(lambda z: seen.append(generator(z)) or decoded(z), codes, CODED)
+    assert [out.requires_grad for out in seen] == [False] * len(seen) != []
+    with pytest.raises(ValueError, match="generate must return one image for one z, got 2: pass a function of z"):
+        map_explorer(lambda z: decoded(z.repeat(2, 1)), CODES_OF, CODED)
+    with pytest.raises(ValueError, match=r"mu must have shape \(n, 2\), got \(120, 10\)"):
+        map_explorer(decoded, torch.zeros(120, 10), CODED)
+
+
+def blur_of(view):
+    """The sentence taken apart: the share, the sharpness, and the difference in percent."""
+    pattern = (
+        r"At share (\S+), the digits are (\S+) times as sharp as real ones\. "
+        r"They differ by (\S+)% of full contrast from those at 0\."
+    )
+    return dict(zip(("share", "sharp", "moved"), map(float, re.fullmatch(pattern, view.sentence.value).groups())))
+
+
+@blur_stage
+@pytest.mark.parametrize("share", [0, 0.05, 0.5, 0.85, 1])
+def test_the_blur_slider_shows_and_says_how_sharp_it_is(view, share):
+    move(view, share=share)
+    images = sharpened(share)
+    np.testing.assert_array_equal(pixels(view.png), tile(images, 10).repeat(6, 0).repeat(6, 1))
+    edges = [ndimage.laplace(image)[1:-1, 1:-1].var(ddof=1) for image in images[:, 0].double().numpy()]
+    moved = np.abs(images.numpy() - sharpened(0).numpy()).mean() / 2
+    assert blur_of(view) == pytest.approx(
+        {"share": share, "sharp": np.mean(edges) / 0.3, "moved": 100 * moved}, abs=0.051
+    )
+    assert blur_of(view)["sharp"] == pytest.approx(np.mean(edges) / 0.3, abs=0.0051)
+
+
+@does("Move share from 0 to 1, and watch one digit. Does it become another one?")
+def watch_one(view):
+    for share in np.arange(21) / 20:
+        move(view, share=share)
+        grid = pixels(view.png)[::6, ::6][1:, 1:].astype(int).reshape(3, 29, 10, 29).swapaxes(1, 2)[:, :, :28, :28]
+        dark = grid.reshape(30, 28, 28) < 100
+        for k in range(30):  # the ink stays in the place of its own square
+            rows, columns = np.nonzero(dark[k]) if dark[k].any() else ([], [])
+            assert not len(rows) or (min(rows) >= 5 + k % 10 - 2 and max(columns) <= 12 + k // 2 + 2)
+
+
+@does("Is there a share at which the digits are as sharp as real ones?")
+def as_sharp(view):
+    ratios = {}
+    for share in np.arange(21) / 20:
+        move(view, share=share)
+        ratios[share] = blur_of(view)["sharp"]
+    assert list(ratios.values()) == sorted(ratios.values())
+    assert min(ratios.values()) < 0.1 < 1 < max(ratios.values())
+    assert min(ratios, key=lambda share: abs(ratios[share] - 1)) == 0.75
+
+
+@does("Set share to 0.5, then to 1. Is half of the change done at 0.5?")
+def half_way(view):
+    found = {}
+    for share in (0, 0.5, 1):
+        move(view, share=share)
+        found[share] = blur_of(view)
+    assert found[0]["moved"] == 0 < found[0.5]["moved"] < found[1]["moved"]
+    assert found[0.5]["moved"] > 0.55 * found[1]["moved"]  # here more than half
+    assert found[0.5]["sharp"] - found[0]["sharp"] < 0.4 * (
+        found[1]["sharp"] - found[0]["sharp"]
+    )  # of the sharpness, less
+
+
+def test_the_blur_slider_keeps_no_gradient_and_refuses_what_it_cannot_compare():
+    weight, seen = torch.ones(1, requires_grad=True), []
+    blur_slider(lambda share: seen.append(weight * sharpened(share)) or seen[-1], real_sharpness=0.3)
+    assert [out.requires_grad for out in seen] == [False] * len(seen) != []
+    with pytest.raises(ValueError, match="generate_at must return 30 images, three rows of ten, got 29"):
+        blur_slider(lambda share: sharpened(share)[:29], real_sharpness=0.3)
+    for wrong in (0, -0.1, math.nan):
+        with pytest.raises(ValueError, match=f"real_sharpness must be positive, got {wrong}: it is metrics.sharpness"):
+            blur_slider(sharpened, real_sharpness=wrong)
 
 
 # Lesson 06.
