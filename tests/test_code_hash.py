@@ -273,6 +273,8 @@ def test_a_changed_loss_changes_the_tables_that_stand_on_it(tree):
         "03_toys",
         "04",
         "04_quality",
+        "05_tuning",
+        "05_vaes",
         "06",
         "06_few",
         "06_labels",

@@ -21,6 +21,8 @@ import pytest
 import quality
 import torch
 import toys
+import tuning
+import vaes
 from run_notebooks import NOTEBOOKS, claims
 
 from ganlib import data, judge, metrics, models
@@ -29,6 +31,7 @@ from ganlib.training import Minibatches
 TABLES = sorted(make_tables.TABLES.glob("*.json"))
 CLAIMS = [path for path in TABLES if path.name.endswith("_claims.json")]
 QUALITY, TOYS = (make_tables.TABLES / f"{name}.json" for name in ("04_quality", "03_toys"))
+TUNING, VAES = (make_tables.TABLES / f"{name}.json" for name in ("05_tuning", "05_vaes"))
 LABELS, FEW = (make_tables.TABLES / f"{name}.json" for name in ("06_labels", "06_few"))
 
 
@@ -555,6 +558,134 @@ def test_copies_of_a_toy_are_measured_one_by_one(monkeypatch):
                 target = toys.RING if sweep == "ring" else toys.GRID
                 assert row["covered"][k] == metrics.modes(fakes, target).covered
                 assert row["on"][k] == pytest.approx(metrics.modes(fakes, target).on, rel=1e-3)
+
+
+# ---- the search and the comparison of lesson 05
+
+OF_SAMPLES = {"certain", "precision", "recall", "coverage"}  # shares
+SIZES = {"frechet", "score", "divergence", "density", "sharpness"}
+OF_MODELS = {"cpu_s", "per_second", "parameters", "given_back"}
+OF_CODES = {"decoded", "bound", "pixels"}
+OF_A_LEARNT_PRIOR = {"plain_prior", "calls"}
+MOMENTS = {  # rows of one run, by its kind
+    "compare": ("share", [0.25, 1.0]),
+    "control": ("share", [None]),
+    "pixel flow": ("share", [None]),
+    "elbo": ("step", [*vaes.ELBO_STEPS]),
+    "parzen": (
+        "source",
+        ["10,000 real images", "1,000 real images", "1,000 k-means centroids", "GAN", "VAE"],
+    ),
+}
+
+
+def measures_of(row):
+    """The names that a row of the comparison has besides those of its run."""
+    if row["kind"] == "compare":
+        of_codes = set() if row["name"] == "GAN" else OF_CODES
+        of_a_prior = OF_A_LEARNT_PRIOR if "prior" in row["name"] else set()
+        return {"share"} | OF_SAMPLES | SIZES | OF_MODELS | of_codes | of_a_prior
+    return {
+        "control": OF_SAMPLES | SIZES,
+        "pixel flow": {"cpu_s", "calls"},
+        "elbo": {"step", "cpu_s", "elbo", "bound_50", "kl", "active"},
+        "parzen": {"source", "sigma", "log_likelihood"},
+    }[row["kind"]]
+
+
+def faults_of_vaes(rows):
+    """What the table of the comparison lacks, has too much of, or holds that is no possible number."""
+    wanted = Counter()
+    for unit in vaes.units():
+        wanted.update((*unit.values(), moment) for moment in MOMENTS[unit["kind"]][1])
+    found = Counter(
+        (*(row[name] for name in ("kind", "name", "seed")), row.get(MOMENTS[row["kind"]][0])) for row in rows
+    )
+    bad = uneven(wanted, found)
+    for row in rows:
+        place = f"{row['kind']}, {row['name']}, {row['seed']}"
+        if row.keys() != measures_of(row) | {"kind", "name", "seed"}:
+            bad.append(f"other measures in {place}")
+        if not all(0 <= row[name] <= 1 for name in OF_SAMPLES & row.keys()):
+            bad.append(f"no share in {place}")
+        sizes = [row[name] for name in (SIZES | OF_MODELS | {"decoded", "pixels", "plain_prior", "kl"}) & row.keys()]
+        if not all(0 <= size < math.inf for size in [*sizes, *row.get("calls", {}).values()]):
+            bad.append(f"no number >= 0 in {place}")
+        if "bound_50" in row and not row["elbo"] < row["bound_50"] < 0:
+            bad.append(f"no tighter bound in {place}")
+    return bad
+
+
+def test_the_tables_of_lesson_05_are_complete():
+    assert faults_of_vaes(read(VAES)["rows"]) == []
+    assert [(row["model"], row["setting"]) for row in read(TUNING)["rows"]] == [
+        (model, setting) for model, settings in tuning.SETTINGS.items() for setting in settings
+    ]
+    assert {len(settings) for settings in tuning.SETTINGS.values()} == {6}
+
+
+def test_faults_of_the_comparison_are_noticed():
+    rows = read(VAES)["rows"]
+    first = "('compare', 'GAN', 0, 0.25)"
+    assert faults_of_vaes(rows[1:]) == [f"missing: {first}"]
+    assert faults_of_vaes([*rows, rows[0]]) == [f"too many: {first}"]
+    for name, value in [("recall", 1.2), ("frechet", math.nan), ("given_back", -1.0), ("bound", -100.0)]:
+        assert len(faults_of_vaes([rows[0] | {name: value}, *rows[1:]])) == 1, name
+    elbo = next(k for k, row in enumerate(rows) if row["kind"] == "elbo")
+    assert len(faults_of_vaes([*rows[:elbo], rows[elbo] | {"bound_50": -500.0}, *rows[elbo + 1 :]])) == 1
+
+
+def test_the_compared_settings_are_the_best_of_the_search():
+    for model, setting in vaes.BEST.items():
+        found = {row["setting"]: row["frechet"] for row in read(TUNING)["rows"] if row["model"] == model}
+        assert setting == min(found, key=lambda name: found[name])
+
+
+def test_the_first_steps_of_lesson_05_are_recorded_and_differ():
+    names = {f"{model}, {setting}" for model, settings in tuning.SETTINGS.items() for setting in settings}
+    for path, wanted in ((TUNING, names), (VAES, {*vaes.BEST, "elbo", "real images"})):
+        first = read(path)["first"]
+        assert first.keys() == wanted
+        assert (
+            len({str(values) for values in first.values()}) >= len(first) - 2
+        )  # settings of a flow, and of R1 at 8 steps
+
+
+def test_a_parzen_window_agrees_with_another_program():
+    from sklearn.neighbors import KernelDensity
+
+    rng = torch.Generator().manual_seed(0)
+    samples, tests = (torch.rand(n, 5, generator=rng, dtype=torch.float64) for n in (40, 7))
+    by_sklearn = KernelDensity(bandwidth=0.2).fit(samples.numpy()).score_samples(tests.numpy()).mean()
+    assert vaes.parzen(samples, tests, 0.2) == pytest.approx(by_sklearn, rel=1e-9)
+
+
+def test_a_learnt_prior_draws_codes_that_look_like_those_of_images():
+    noise = torch.rand(300, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    vae = tuning.vae_of(3, latent_dim=4)
+    prior = tuning.LearntPrior(vae, noise, 3, lr=2e-3)
+    codes = vae.encode(noise)[0]
+    assert torch.allclose(prior.mean, codes.mean(0), atol=0.3)
+    (batch,) = next(prior.batches)
+    assert batch.shape == (256, 4)
+    assert abs(batch.mean()) < 0.2
+    assert abs(batch.std() - 1) < 0.1
+    drawn = prior.sample(20, seed=1, calls=2)
+    by_hand = vae.generate(prior.mean + prior.sd * prior.flow.sample(20, seed=1, calls=2))
+    assert torch.equal(drawn, by_hand)
+
+
+def test_the_controls_of_lesson_05_are_spoilt_as_they_say():
+    images = torch.rand(vaes.SAMPLES, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    small = data.Dataset("small", "", images, torch.zeros(len(images)), images, torch.zeros(len(images)), ("0",))
+    real, blurred, noise = (vaes.CONTROLS[name](small, 1) for name in vaes.CONTROLS)
+    assert torch.equal(real.sum((1, 2, 3)).sort().values, images.sum((1, 2, 3)).sort().values)
+    assert torch.allclose(blurred[:, 0, 5, 7], real[:, 0, 4:7, 6:9].mean((1, 2)), atol=1e-6)
+    assert noise.shape == real.shape
+    assert noise.min() < -0.99
+    assert noise.max() > 0.99
+    assert set(vaes.binarised(images[:50], 3).unique().tolist()) == {-1.0, 1.0}
+    assert abs(vaes.binarised(images[:50], 3).mean() - images[:50].mean()) < 0.02
 
 
 # ---- the conditional GANs and the few labels of lesson 06

@@ -7,7 +7,7 @@ import pytest
 from ganlib import tables
 
 NAMES = ["01_claims", "02_claims", "03_claims", "03_toys", "04_claims", "04_quality"]
-NAMES += ["06_claims", "06_few", "06_labels"]
+NAMES += ["05_tuning", "05_vaes", "06_claims", "06_few", "06_labels"]
 
 
 @pytest.mark.parametrize("name", NAMES)

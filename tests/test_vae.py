@@ -233,8 +233,8 @@ def test_the_elbo_is_the_mean_of_the_terms():
     vae, x = make(), images(5)
     after(vae, 10)
     torch.manual_seed(0)
-    terms = torch.stack([sum(vae.terms(x)) for _ in range(2000)]).mean().item()
-    bounds = torch.stack([vae.bound(x, seed=seed).mean() for seed in range(2000)]).mean().item()
+    terms = torch.stack([sum(vae.terms(x)) for _ in range(500)]).mean().item()
+    bounds = torch.stack([vae.bound(x, seed=seed).mean() for seed in range(500)]).mean().item()
     assert -terms == pytest.approx(bounds, abs=0.05)
 
 
@@ -259,9 +259,9 @@ def test_the_bound_reaches_the_true_likelihood_where_that_is_an_integral():
     with torch.no_grad():
         given = torch.stack([Bernoulli().log_prob(decoder(grid[:, None]), one.expand(2001, *SHAPE)) for one in x])
         true = torch.trapezoid((given + Normal(0.0, 1.0).log_prob(grid)).exp(), grid).log()
-    found = vae.bound(x, k=4000, seed=0)
+    found = vae.bound(x, k=2000, seed=0)
     torch.testing.assert_close(found, true, atol=0.03, rtol=0)
-    elbo = torch.stack([vae.bound(x, seed=seed) for seed in range(300)]).mean(0)
+    elbo = torch.stack([vae.bound(x, seed=seed) for seed in range(100)]).mean(0)
     assert (elbo < true).all()
 
 
@@ -336,6 +336,7 @@ def test_samples_are_means_or_drawn_pixels_and_networks_rest():
     assert torch.equal(vae.reconstruct(x), vae.generate(vae.encode(x)[0]))
     drawn = vae.generate(reparameterise(*vae.encode(x), rng(4)))
     assert torch.equal(vae.reconstruct(x, seed=4), drawn)
+    assert not torch.equal(vae.reconstruct(x, seed=0), vae.reconstruct(x))
     assert not any(t.requires_grad for t in (drawn, *vae.encode(x), vae.sample(2, seed=0), vae.bound(x, seed=0)))
     assert encoder[1].training
     assert decoder[3].training

@@ -46,6 +46,8 @@ import labels
 import nbformat
 import quality
 import toys
+import tuning
+import vaes
 from code_hash import code_hashes
 from run_notebooks import NOTEBOOKS, claims, execute, find, loads_mnist
 from tqdm import tqdm
@@ -59,7 +61,14 @@ PACKAGES = ("torch", "numpy")
 Work = Callable[..., list[dict[str, Any]]]
 Table = dict[str, Any]
 #: the tables of recipes, and what trains and measures them
-RECIPES: dict[str, Any] = {"04_quality": quality, "03_toys": toys, "06_labels": labels, "06_few": few}
+RECIPES: dict[str, Any] = {
+    "04_quality": quality,
+    "03_toys": toys,
+    "05_tuning": tuning,
+    "05_vaes": vaes,
+    "06_labels": labels,
+    "06_few": few,
+}
 #: By how much values of first_steps may differ, as a share, else by 0.001. On one machine none does; between
 #: AVX-512, AVX2 and SSE they did by 0.0006, those of convolutions by 0.012, those of a judge trained there by 0.063.
 TOLERANCE = {"convolutional": 0.03, "real images": 0.15, "runs": 0.03}
