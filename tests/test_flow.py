@@ -309,6 +309,7 @@ class Velocity(nn.Module):
 FIRST = [
     ((X[:, :1],), {}, "a minibatch must hold rows of dim = 2 numbers, got x of (20, 1): build velocity and flow with"),
     ((X.reshape(5, 1, 4, 2),), {}, "a minibatch must hold rows of dim = 2 numbers, got x of (5, 1, 4, 2): images need"),
+    ((X.reshape(5, 2, 4),), {}, "a minibatch must hold rows of dim = 2 numbers, got x of (5, 2, 4): images need"),
     ((X[:, 0],), {}, "a minibatch must hold rows of dim = 2 numbers, got x of (20,): numbers need .reshape(-1, 1)"),
     ((X.float(),), {}, "a minibatch must have the dtype of the velocity, torch.float64, got torch.float32: give both"),
     ((X, torch.zeros(20).long()), {}, "a minibatch must hold x alone, got 2 tensors: a flow takes no labels, Minibatc"),
@@ -328,7 +329,7 @@ FIRST = [
     ),
     (
         (X,),
-        {"velocity": network(out=1)},
+        {"velocity": network(out=1, dropout=0.5)},
         "velocity must return velocities of the shape of x, (20, 2), got (20, 1): its last layer needs dim = 2 outputs",
     ),
     (
@@ -367,7 +368,7 @@ def test_batches_must_be_an_iterator():
 
 
 def test_the_look_at_the_first_minibatch_is_no_part_of_the_training():
-    flow, hand = (make(velocity=network(dropout=0.5)) for _ in range(2))
+    flow, hand = (make(velocity=network(dropout=0.5, batchnorm=True)) for _ in range(2))
     flow.step(iter([(X,)]))
     hand.steps_done = 1
     hand.step(iter([(X,)]))

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -338,6 +339,7 @@ def test_samples_are_means_or_drawn_pixels_and_networks_rest():
     assert torch.equal(vae.reconstruct(x, seed=4), drawn)
     assert not torch.equal(vae.reconstruct(x, seed=0), vae.reconstruct(x))
     assert not any(t.requires_grad for t in (drawn, *vae.encode(x), vae.sample(2, seed=0), vae.bound(x, seed=0)))
+    assert not vae.bound(x.requires_grad_(), seed=0).requires_grad
     assert encoder[1].training
     assert decoder[3].training
     assert not decoder[0].training
@@ -353,6 +355,7 @@ def test_samples_are_means_or_drawn_pixels_and_networks_rest():
 def test_codes_of_any_kind_are_taken(kind):
     vae, z = make(), torch.tensor([[1.0, -2.0, 0.0]], dtype=double)
     assert torch.equal(vae.generate(kind(z)), vae.generate(z))
+    torch.testing.assert_close(vae.encode(X.float().numpy()), vae.encode(X), atol=1e-6, rtol=0)
 
 
 def test_both_networks_get_the_conditions_of_a_minibatch():
@@ -436,12 +439,21 @@ def test_the_settings_name_all_that_a_training_depends_on():
     expected = {"latent_dim": 3, "beta": 0.5, "average": 0.9, "seed": 8, "device": "cpu", "optimizer": "Adam"}
     assert {name: settings[name] for name in expected} == expected
     assert settings["likelihood"] == "Gaussian(sigma=0.25)"
+    defaults = {"beta": 1.0, "average": None, "seed": 0, "likelihood": "Bernoulli()"}
+    assert {name: make().settings[name] for name in defaults} == defaults
     assert settings["optimizer.lr"] == 0.01
     assert "Linear(in_features=16" in settings["encoder"]
     assert "Unflatten" in settings["decoder"]
 
 
 # ---- settings that cannot work
+
+
+class OnGPU(nn.Module):
+    """As if its weights lay there."""
+
+    def parameters(self, recurse=True):
+        yield SimpleNamespace(requires_grad=True, device=torch.device("cuda", 0))
 
 
 def frozen(net):
@@ -463,6 +475,7 @@ SETTINGS = [
     (lambda e, d: VAE(e, d, torch.optim.LBFGS(e.parameters()), 3), "optimizer must move .* got LBFGS, .* a closure"),
     (lambda e, d: VAE(e, d.to("meta"), adam(e, d), 3), "must lie on one device, .* got encoder on cpu and decoder on"),
     (lambda e, d: VAE(e.to("meta"), d.to("meta"), adam(e, d), 3), "must lie on one device, .* encoder on meta and "),
+    (lambda e, d: VAE(OnGPU(), d, adam(d), 3), "lie on one device, .* got encoder on cuda:0 and decoder on cpu"),
     (lambda e, d: VAE(e, d, adam(e, d), 0), "latent_dim must be a whole number of at least 1, got 0"),
     (lambda e, d: VAE(e, d, adam(e, d), 3, seed=0.5), "seed must be a whole number, got 0.5"),
     (lambda e, d: VAE(e, d, adam(e, d), 3, beta=-1), r"beta must be 0 \(no KL divergence\) or positive, got -1"),
@@ -559,7 +572,7 @@ FIRST = [
     ((X,), {"nets": (ENCODER, After(DECODER, two_answers))}, "decoder .* got type tuple: return one tensor$"),
     ((X,), {"nets": ended(nn.Sigmoid())}, r"decoder must answer with any numbers, got a .* ends in Sigmoid.* Leave "
      r"that end out: Bernoulli\(\) applies the sigmoid itself$"),
-    ((X,), {"nets": ended(nn.Tanh())}, r"decoder .* ends in Tanh .* out: Bernoulli\(\) applies the sigmoid itself$"),
+    ((X,), {"nets": ended(nn.Dropout(0.1), nn.Tanh())}, r"in Tanh .* out: Bernoulli\(\) applies the sigmoid itself$"),
     ((X,), {"nets": ended(nn.Tanh()), "likelihood": Gaussian()}, r"ends in Tanh .* Gaussian\(sigma=0.3\) applies"),
     ((X,), {"nets": ended(nn.Sigmoid()), "likelihood": Gaussian()}, "ends in Sigmoid.* applies the tanh itself$"),
     ((X,), {"nets": shifted(MOST + 1)}, r"encoder must begin with a log_var of at most 80, .* got up to 81.*: let it"),
@@ -587,7 +600,7 @@ def test_what_only_looks_odd_is_let_through():
     encoder, decoder = networks()
     decoder[2].bias.data += 0.5
     decoder[2].weight.data *= 1e-3  # answers between 0 and 1 from a linear layer
-    for end in ((), (nn.Hardtanh(-9, 9),), (nn.LeakyReLU(),)):
+    for end in ((), (nn.Hardtanh(-9, 9),), (nn.LeakyReLU(),), (nn.ReLU(),)):
         nets = encoder, nn.Sequential(*decoder[:-1], *end, decoder[-1])
         assert 0 < nets[1](torch.zeros(2, 3, dtype=double)).min() < 1
         make(nets=nets).step(iter([(X,)]))
