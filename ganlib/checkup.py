@@ -120,6 +120,40 @@ def check_latent(latent: Any) -> None:
         )
 
 
+def check_network(role: str, network: Any) -> None:
+    """Raise TypeError or ValueError unless ``network`` is one that can learn."""
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"{role} must be a network, an nn.Module, got {_kind(network)}")
+    if not any(p.requires_grad for p in network.parameters()):
+        raise ValueError(f"{role} must have parameters that can learn, got a network without: is all of it frozen?")
+
+
+def check_only_optimizer(optimizer: Any, such_as: str) -> set[int]:
+    """Raise TypeError unless ``optimizer`` moves at a call of step(); return the ids of its parameters."""
+    if isinstance(optimizer, type) or not all(hasattr(optimizer, part) for part in OPTIMIZER):
+        raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {_kind(optimizer)}: {such_as} is one")
+    if not _binds(optimizer.step):
+        raise TypeError(
+            f"optimizer must move at a call of step(), got {type(optimizer).__name__}, whose step needs a closure: "
+            "take Adam, SGD or another without"
+        )
+    return _held(optimizer)
+
+
+def check_average(average: Any, call: str, *networks: nn.Module) -> float | None:
+    """Return the largest decay of an average of ``networks``, or None; ``call`` gives lazy layers their weights."""
+    if average is None:
+        return None
+    if not is_number(average) or not 0 < average < 1:
+        raise ValueError(f"average must be a decay in (0, 1) such as 0.998, or None, got {average!r}")
+    if any(isinstance(p, nn.UninitializedParameter) for network in networks for p in network.parameters()):
+        raise ValueError(
+            f"average must be None for lazy layers, which have no weights yet, got {average!r}: "
+            f"they have some after one call of {call}"
+        )
+    return float(average)  # numpy's is no plain value to save
+
+
 # ---- minibatches
 
 

@@ -53,15 +53,8 @@ class Flow:
         seed: int = 0,
     ) -> None:
         self.dim, seed = checkup.whole("dim", dim, 1), checkup.whole("seed", seed)
-        if average is not None and not (checkup.is_number(average) and 0 < average < 1):
-            raise ValueError(f"average must be a decay in (0, 1) such as 0.998, or None, got {average!r}")
-        average = None if average is None else float(average)
         _check_parts(velocity, optimizer)
-        if average is not None and any(isinstance(p, nn.UninitializedParameter) for p in velocity.parameters()):
-            raise ValueError(
-                f"average must be None for lazy layers, which have no weights yet, got {average!r}: "
-                "they have some after one call of velocity(x, t)"
-            )
+        average = checkup.check_average(average, "velocity(x, t)", velocity)
         self.velocity, self.optimizer = velocity, optimizer
         self.device = next(velocity.parameters()).device
         self.averaged = None if average is None else gan._average_of(velocity, average, self.device)
@@ -110,14 +103,9 @@ class Flow:
         rng = torch.Generator(self.device).manual_seed(checkup.whole("seed", seed))
         dtype = next(velocity.parameters()).dtype
         x = torch.randn(n, self.dim, generator=rng, device=self.device, dtype=dtype)
-        modes = [(m, m.training) for m in velocity.modules()]
-        velocity.eval()
-        try:
+        with gan.resting(velocity):
             for k in range(calls):
                 x = x + velocity(x, torch.full((n,), k / calls, device=self.device, dtype=dtype)) / calls
-        finally:
-            for m, mode in modes:
-                m.training = mode
         return x
 
     def _check_first(self, x: Tensor, *y: Any) -> None:
@@ -163,47 +151,24 @@ class Flow:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next step depends on, as tensors and plain values. Lesson 05."""
-        return {
-            "velocity": self.velocity.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "averaged": self.averaged.state_dict() if self.averaged is not None else None,
-            "random_state": self._random_state.clone(),
-            "steps_done": self.steps_done,
-        }
+        return gan.state_of(self, "velocity", "optimizer")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned from a model of the same settings. Lesson 05."""
-        self.velocity.load_state_dict(state["velocity"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
-        self._random_state.copy_(state["random_state"])
-        self.steps_done = state["steps_done"]
+        gan.restore(self, state, "velocity", "optimizer")
 
 
 def _check_parts(velocity: Any, optimizer: Any) -> None:
-    if not isinstance(velocity, nn.Module):
-        raise TypeError(f"velocity must be a network, an nn.Module, got {checkup._kind(velocity)}")
-    if not any(p.requires_grad for p in velocity.parameters()):
-        raise ValueError("velocity must have parameters that can learn, got a network without: is all of it frozen?")
+    checkup.check_network("velocity", velocity)
     if (device := next(velocity.parameters()).device).type not in ("cpu", "cuda"):
         raise ValueError(
             f"velocity must lie on the CPU or on a GPU of CUDA, got the device {device}: "
             "velocity.cpu(), before the optimizer is built, trains on the CPU"
         )
-    if isinstance(optimizer, type) or not all(hasattr(optimizer, part) for part in checkup.OPTIMIZER):
-        raise TypeError(
-            f"optimizer must be a torch.optim.Optimizer, got {checkup._kind(optimizer)}: "
-            "torch.optim.Adam(velocity.parameters()) is one"
-        )
-    if not checkup._binds(optimizer.step):
-        raise TypeError(
-            f"optimizer must move at a call of step(), got {type(optimizer).__name__}, whose step needs a closure: "
-            "take Adam, SGD or another without"
-        )
-    held = checkup._held(optimizer)
+    such_as = "torch.optim.Adam(velocity.parameters())"
+    held = checkup.check_only_optimizer(optimizer, such_as)
     if missing := sum(p.requires_grad and id(p) not in held for p in velocity.parameters()):
         raise ValueError(
             f"optimizer must hold the parameters of the velocity, got one that lacks {missing} of its tensors: "
-            "build it after the network, torch.optim.Adam(velocity.parameters())"
+            f"build it after the network, {such_as}"
         )

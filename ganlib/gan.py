@@ -350,6 +350,38 @@ def frozen_statistics(player: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def resting(network: nn.Module) -> Iterator[nn.Module]:
+    """Put ``network`` into eval mode, and give each of its parts the mode back that it had."""
+    modes = [(m, m.training) for m in network.modules()]
+    network.eval()
+    try:
+        yield network
+    finally:
+        for m, mode in modes:
+            m.training = mode
+
+
+def state_of(model: Any, *parts: str) -> dict[str, Any]:
+    """Return all that the next step of ``model`` depends on: its ``parts``, average, random state and step."""
+    return {
+        **{name: getattr(model, name).state_dict() for name in parts},
+        "averaged": model.averaged.state_dict() if model.averaged is not None else None,
+        "random_state": model._random_state.clone(),
+        "steps_done": model.steps_done,
+    }
+
+
+def restore(model: Any, state: dict[str, Any], *parts: str) -> None:
+    """Put back into ``model`` what ``state_of`` returned."""
+    for name in parts:
+        getattr(model, name).load_state_dict(state[name])
+    if model.averaged is not None:
+        model.averaged.load_state_dict(state["averaged"])
+    model._random_state.copy_(state["random_state"])
+    model.steps_done = state["steps_done"]
+
+
+@contextmanager
 def own_random_state(state: Tensor, device: torch.device) -> Iterator[torch.Generator]:
     """Put ``state`` into torch's global generator, since dropout draws from that one, and take it back advanced.
 

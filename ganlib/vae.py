@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -159,17 +158,10 @@ class VAE:
             raise TypeError(f"likelihood must be Bernoulli() or Gaussian(sigma), got {likelihood!r}")
         if not checkup.is_number(beta) or not 0 <= beta < math.inf:
             raise ValueError(f"beta must be 0 (no KL divergence) or positive, got {beta!r}")
-        if average is not None and not (checkup.is_number(average) and 0 < average < 1):
-            raise ValueError(f"average must be a decay in (0, 1) such as 0.998, or None, got {average!r}")
         _check_parts(encoder, decoder, optimizer)
-        lazy = [p for net in (encoder, decoder) for p in net.parameters() if isinstance(p, nn.UninitializedParameter)]
-        if average is not None and lazy:
-            raise ValueError(
-                f"average must be None for lazy layers, which have no weights yet, got {average!r}: "
-                "they have some after one call of encoder(x) and decoder(z)"
-            )
+        average = checkup.check_average(average, "encoder(x) and decoder(z)", encoder, decoder)
         self.encoder, self.decoder, self.optimizer, self.likelihood = encoder, decoder, optimizer, likelihood
-        self.beta, average = float(beta), None if average is None else float(average)
+        self.beta = float(beta)
         self.device = next(decoder.parameters()).device
         self.networks = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
         self.averaged = None if average is None else gan._average_of(self.networks, average, self.device)
@@ -230,7 +222,7 @@ class VAE:
         """
         x, y = self._as_tensor(x, "x"), tuple(self._as_tensor(t, "y") for t in y)
         _check_range(x)
-        with _resting(self._network("encoder")) as encoder:
+        with gan.resting(self._network("encoder")) as encoder:
             mu, log_var = self._code(encoder, x, *y).chunk(2, 1)
         return mu, log_var
 
@@ -296,7 +288,7 @@ class VAE:
                 f"z must have shape (n, {self.latent_dim}), got {tuple(z.shape)}: it is a code of this VAE, which has "
                 f"latent_dim {self.latent_dim}; one code is z[None]"
             )
-        with _resting(self._network("decoder")) as decoder:
+        with gan.resting(self._network("decoder")) as decoder:
             return _answer("decoder", decoder, z, *y)
 
     def _as_tensor(self, value: Any, name: str) -> Tensor:
@@ -391,32 +383,17 @@ class VAE:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next step depends on, as tensors and plain values. Lesson 05."""
-        return {
-            "encoder": self.encoder.state_dict(),
-            "decoder": self.decoder.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "averaged": self.averaged.state_dict() if self.averaged is not None else None,
-            "random_state": self._random_state.clone(),
-            "steps_done": self.steps_done,
-        }
+        return gan.state_of(self, "encoder", "decoder", "optimizer")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` returned from a model of the same settings. Lesson 05."""
-        for name in ("encoder", "decoder", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
-        self._random_state.copy_(state["random_state"])
-        self.steps_done = state["steps_done"]
+        gan.restore(self, state, "encoder", "decoder", "optimizer")
 
 
 def _check_parts(encoder: Any, decoder: Any, optimizer: Any) -> None:
     networks = {"encoder": encoder, "decoder": decoder}
     for role, network in networks.items():
-        if not isinstance(network, nn.Module):
-            raise TypeError(f"{role} must be a network, an nn.Module, got {checkup._kind(network)}")
-        if not any(p.requires_grad for p in network.parameters()):
-            raise ValueError(f"{role} must have parameters that can learn, got a network without: is all of it frozen?")
+        checkup.check_network(role, network)
     devices = {p.device for network in networks.values() for p in network.parameters()}
     if len(devices) > 1 or devices.pop().type not in ("cpu", "cuda"):
         where = " and ".join(f"{role} on {next(network.parameters()).device}" for role, network in networks.items())
@@ -424,17 +401,8 @@ def _check_parts(encoder: Any, decoder: Any, optimizer: Any) -> None:
             f"encoder and decoder must lie on one device, the CPU or a GPU of CUDA, got {where}: "
             "encoder.cpu() and decoder.cpu(), before the optimizer is built, train on the CPU"
         )
-    if isinstance(optimizer, type) or not all(hasattr(optimizer, part) for part in checkup.OPTIMIZER):
-        raise TypeError(
-            f"optimizer must be a torch.optim.Optimizer, got {checkup._kind(optimizer)}: "
-            "torch.optim.Adam([*encoder.parameters(), *decoder.parameters()]) is one"
-        )
-    if not checkup._binds(optimizer.step):
-        raise TypeError(
-            f"optimizer must move at a call of step(), got {type(optimizer).__name__}, whose step needs a closure: "
-            "take Adam, SGD or another without"
-        )
-    held = checkup._held(optimizer)
+    such_as = "torch.optim.Adam([*encoder.parameters(), *decoder.parameters()])"
+    held = checkup.check_only_optimizer(optimizer, such_as)
     if not held & {id(p) for network in networks.values() for p in network.parameters()}:
         raise ValueError(
             "optimizer must hold the parameters of encoder and decoder, got one that holds none of them: "
@@ -444,7 +412,7 @@ def _check_parts(encoder: Any, decoder: Any, optimizer: Any) -> None:
         if missing := sum(p.requires_grad and id(p) not in held for p in network.parameters()):
             raise ValueError(
                 f"optimizer must hold the parameters of both networks, got one that lacks {missing} tensors of the "
-                f"{role}: torch.optim.Adam([*encoder.parameters(), *decoder.parameters()])"
+                f"{role}: {such_as}"
             )
 
 
@@ -469,15 +437,3 @@ def _answer(role: str, network: nn.Module, first: Tensor, *y: Any) -> Any:
             raise
         cause = cause.replace("latent and generator", "encoder and decoder").replace(like, role)
         raise ValueError(cause) from error
-
-
-@contextmanager
-def _resting(network: nn.Module) -> Iterator[nn.Module]:
-    """The network in eval mode; its modes come back."""
-    modes = [(m, m.training) for m in network.modules()]
-    network.eval()
-    try:
-        yield network
-    finally:
-        for m, mode in modes:
-            m.training = mode

@@ -119,7 +119,10 @@ def _parameters(model: Any) -> int:
 
 def binarised(images: Tensor, seed: int) -> Tensor:
     """Pixels of -1 and 1, drawn with the grey as probability of 1."""
-    rng = torch.Generator().manual_seed(seed)
+    return _black_or_white(images, torch.Generator().manual_seed(seed))
+
+
+def _black_or_white(images: Tensor, rng: torch.Generator) -> Tensor:
     return 2 * torch.bernoulli(as_probabilities(images).clamp(0, 1), generator=rng) - 1
 
 
@@ -131,7 +134,7 @@ class Binarised:
 
     def __next__(self) -> tuple[Tensor]:
         (x,) = next(self.batches)
-        return (2 * torch.bernoulli(as_probabilities(x).clamp(0, 1), generator=self.rng) - 1,)
+        return (_black_or_white(x, self.rng),)
 
 
 def _elbo(mnist: data.Dataset, name: str, seed: int, moments: tuple[int, ...] = ELBO_STEPS) -> Iterator[dict[str, Any]]:
