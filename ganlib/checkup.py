@@ -132,7 +132,8 @@ def check_only_optimizer(optimizer: Any, such_as: str) -> set[int]:
     """Raise TypeError unless ``optimizer`` moves at a call of step(); return the ids of its parameters."""
     if isinstance(optimizer, type) or not all(hasattr(optimizer, part) for part in OPTIMIZER):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {_kind(optimizer)}: {such_as} is one")
-    if not _binds(optimizer.step):
+    of_class = getattr(type(optimizer), "step", None)  # since a scheduler wraps the step of the object
+    if not (_binds(of_class, optimizer) if of_class else _binds(optimizer.step)):
         raise TypeError(
             f"optimizer must move at a call of step(), got {type(optimizer).__name__}, whose step needs a closure: "
             "take Adam, SGD or another without"

@@ -3,6 +3,7 @@
 import copy
 import math
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -276,6 +277,21 @@ SETTINGS = [
 def test_settings_that_cannot_work_are_refused(build, words):
     with pytest.raises((TypeError, ValueError), match=f"^{re.escape(words)}"):
         build()
+
+
+def test_an_optimizer_with_a_scheduler_or_around_another_is_taken():
+    velocity = network()
+    optimizer, inner = adam(velocity), adam(velocity)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)  # which wraps the step
+    rate = optimizer.param_groups[0]["lr"]
+    assert after(Flow(velocity, optimizer, 2), 2)["loss"].isfinite()
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == rate / 2
+    whole = SimpleNamespace(**{name: getattr(inner, name) for name in ("step", "zero_grad", "param_groups")})
+    assert after(Flow(velocity, whole, 2), 2)["loss"].isfinite()
+    whole.step = lambda closure: closure()
+    with pytest.raises(TypeError, match="got SimpleNamespace, whose step needs a closure"):
+        Flow(velocity, whole, 2)
 
 
 @pytest.mark.parametrize("average", [None, 0.9])

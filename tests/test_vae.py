@@ -509,6 +509,21 @@ def test_what_is_frozen_needs_no_optimizer_and_beta_may_be_0():
     assert torch.equal(encoder[1].weight, before)
 
 
+def test_an_optimizer_with_a_scheduler_or_around_another_is_taken():
+    encoder, decoder = networks()
+    optimizer, inner = adam(encoder, decoder), adam(encoder, decoder)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)  # which wraps the step
+    rate = optimizer.param_groups[0]["lr"]
+    assert after(VAE(encoder, decoder, optimizer, 3), 2)["loss"].isfinite()
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == rate / 2
+    whole = SimpleNamespace(**{name: getattr(inner, name) for name in ("step", "zero_grad", "param_groups")})
+    assert after(VAE(encoder, decoder, whole, 3), 2)["loss"].isfinite()
+    whole.step = lambda closure: closure()
+    with pytest.raises(TypeError, match="got SimpleNamespace, whose step needs a closure"):
+        VAE(encoder, decoder, whole, 3)
+
+
 @pytest.mark.parametrize("average", [None, 0.9])
 def test_lazy_layers_train_and_have_an_average_after_one_call(average):
     encoder = nn.Sequential(nn.Flatten(), nn.LazyLinear(6, dtype=double))
